@@ -1,0 +1,290 @@
+"""The study file: typed, validated, and explained to the person who wrote it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.scale import Recipe, Scale
+
+UNITS = ("tokens", "images", "steps")
+_SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
+
+
+def _amount(value: Any) -> Any:
+    """Read `2.5M`, `300k` or `1_000_000` as a whole number; leave anything else to pydantic."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([\d_]+(?:\.\d+)?)\s*([kmbgt]?)", value.strip().lower())
+    if match is None:
+        raise ValueError(f"'{value}' is not an amount such as 300000, 300k or 2.5M")
+    return round(float(match[1].replace("_", "")) * _SUFFIXES[match[2]])
+
+
+def _seconds(value: Any) -> Any:
+    """Read `90s`, `10m` or `1.5h` as seconds."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh])", value.strip().lower())
+    if match is None:
+        raise ValueError(f"'{value}' is not a time such as 90s, 10m or 1.5h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def _distinct_and_sorted(values: list[int]) -> list[int]:
+    return sorted(set(values))
+
+
+Amount = Annotated[PositiveInt, BeforeValidator(_amount)]
+Seconds = Annotated[PositiveFloat, BeforeValidator(_seconds)]
+Sizes = Annotated[list[Amount], AfterValidator(_distinct_and_sorted)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class FamilySpec(_Section):
+    """A built-in model family and its options, which the family itself validates."""
+
+    name: str = "gpt"
+    options: dict[str, str | bool | int | float] = {}
+
+
+class MetricSpec(_Section):
+    """What is measured at the end of a run, and which way is better."""
+
+    name: str = "loss"
+    goal: Literal["minimize", "maximize"] = "minimize"
+    bounds: tuple[float | None, float | None] = (0.0, None)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.bounds
+        if low is not None and high is not None and low >= high:
+            raise ValueError("the lower bound must be below the upper one")
+        return self
+
+
+class DataSpec(_Section):
+    """Where the text comes from and how it is cut. `stdlib` is this Python's own library source."""
+
+    source: str = "stdlib"
+    text_column: str = "text"
+    tokenizer: str = "bytes"
+    sequence_length: PositiveInt = 128
+    validation_fraction: float = Field(default=0.05, gt=0, lt=0.5)
+    validation_sequences: PositiveInt = 512
+
+
+class SizeSpec(_Section):
+    """One scale: width, depth, and the training length under the study's unit."""
+
+    width: PositiveInt
+    depth: PositiveInt
+    units: Amount
+
+    def scale(self) -> Scale:
+        """The same as the shared value type."""
+        return Scale(width=self.width, depth=self.depth, units=self.units)
+
+
+class LadderSpec(_Section):
+    """The small scales that are searched: every width at every length, at one depth."""
+
+    width: Sizes = Field(min_length=1)
+    depth: PositiveInt
+    units: Sizes = Field(min_length=1)
+
+
+class RecipeSpec(_Section):
+    """Hyperparameters at base that are not searched; defaults as in `windtunnel.scale.Recipe`."""
+
+    batch: Amount
+    weight_decay: float = Field(default=0.1, ge=0)
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.95,
+    )
+    eps: PositiveFloat = 1e-8
+    schedule: Literal["wsd", "cosine", "linear"] = "wsd"
+    warmup: float = Field(default=0.1, ge=0, lt=1)
+    decay: float = Field(default=0.3, ge=0, le=1)
+    clip: float = Field(default=1.0, ge=0)
+
+    def recipe(self, lr: float) -> Recipe:
+        """The full recipe at one learning rate."""
+        return Recipe(
+            lr=lr,
+            batch_units=self.batch,
+            weight_decay=self.weight_decay,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            eps=self.eps,
+            schedule=self.schedule,
+            warmup_fraction=self.warmup,
+            decay_fraction=self.decay,
+            clip_norm=self.clip,
+        )
+
+
+class RangeSpec(_Section):
+    """A hyperparameter's first bracket: geometric, widened when the best is at its edge."""
+
+    low: PositiveFloat
+    high: PositiveFloat
+    points: int = Field(default=5, ge=3)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError("low must be below high")
+        return self
+
+
+class SearchSpec(_Section):
+    """What is searched, and how many decisions may be open at once.
+
+    `parallelism` belongs to the study, not to the machine: it fixes which results a decision may
+    use, so that the study gives the same table on any number of workers.
+    """
+
+    hyperparameters: dict[Literal["lr", "weight_decay", "beta2", "warmup_fraction"], RangeSpec]
+    seeds: PositiveInt = 2
+    parallelism: PositiveInt = 4
+
+    @model_validator(mode="after")
+    def _rate_first(self) -> Self:
+        if "lr" not in self.hyperparameters:
+            raise ValueError("the learning rate must be searched: add hyperparameters.lr")
+        return self
+
+
+class BudgetSpec(_Section):
+    """Limits for the whole study; a missing one is no limit."""
+
+    time: Seconds | None = None
+    flops: PositiveFloat | None = None
+
+
+class StudySpec(_Section):
+    """A whole study, as `study.yaml` states it."""
+
+    name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    family: FamilySpec | None = None
+    run: str | None = None
+    data: DataSpec = DataSpec()
+    unit: Literal["tokens", "images", "steps"] = "tokens"
+    metric: MetricSpec = MetricSpec()
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    rule: str = "mup"
+    optimizer: str = "adamw"
+    base: SizeSpec
+    ladder: LadderSpec
+    target: SizeSpec
+    recipe: RecipeSpec
+    search: SearchSpec
+    seed: int = Field(default=0, ge=0)
+    budget: BudgetSpec = BudgetSpec()
+    workers: Literal["auto"] | PositiveInt = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _lengths_under_the_unit(cls, value: Any) -> Any:
+        """Rename `tokens:` (or whatever the unit is) to `units` in base, ladder and target."""
+        if not isinstance(value, dict):
+            return value
+        unit = value.get("unit", "tokens")
+        renamed = dict(value)
+        for section in ("base", "ladder", "target"):
+            sizes = value.get(section)
+            if not isinstance(sizes, dict):
+                continue
+            wrong = sorted(set(sizes) & {"units", *UNITS} - {unit})
+            if wrong:
+                raise ValueError(
+                    f"{section}.{wrong[0]}: this study counts in {unit} (unit: {unit}); "
+                    f"write {section}.{unit}"
+                )
+            if unit not in sizes:
+                raise ValueError(f"{section}.{unit}: missing; give the training length in {unit}")
+            renamed[section] = {("units" if k == unit else k): v for k, v in sizes.items()}
+        return renamed
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.family is None) == (self.run is None):
+            raise ValueError("family: name a family or give `run:`, a command, and not both")
+        for axis in ("width", "units"):
+            largest = max(getattr(self.ladder, axis))
+            wanted = getattr(self.target, axis)
+            if wanted < largest:
+                name = self.unit if axis == "units" else axis
+                raise ValueError(
+                    f"target.{name}: {wanted:,} is smaller than the ladder's largest, {largest:,}; "
+                    "a forecast needs a target at or above the ladder"
+                )
+        if self.recipe.batch > min(self.ladder.units):
+            raise ValueError("recipe.batch: larger than the ladder's shortest training length")
+        if self.unit == "tokens" and self.recipe.batch % self.data.sequence_length:
+            raise ValueError(
+                f"recipe.batch: {self.recipe.batch:,} tokens is no whole number of sequences of "
+                f"{self.data.sequence_length}"
+            )
+        return self
+
+
+def load_study(path: Path) -> StudySpec:
+    """Read and validate a study file.
+
+    Raises:
+        WindtunnelError: The file is missing, is not YAML, or breaks a rule; the message is one
+            line that names the field's path.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise WindtunnelError(f"{path}: cannot be read ({error.strerror}).") from error
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise WindtunnelError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise WindtunnelError(f"{path}: empty; `windtunnel init` writes a commented example.")
+    try:
+        return StudySpec.model_validate(value)
+    except ValidationError as error:
+        raise WindtunnelError(f"{path}: {_one_line(error, value)}") from error
+
+
+def _one_line(error: ValidationError, study: dict[str, Any]) -> str:
+    """The first complaint with its field's path, in the file's own words."""
+    first, count = error.errors()[0], error.error_count()
+    unit = str(study.get("unit", "tokens"))
+    place = ".".join(unit if part == "units" else str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        message = "unknown key; `windtunnel init` writes a file with every key"
+    elif first["type"] == "missing":
+        message = "missing"
+    elif first["type"] == "too_short":
+        message = "empty; the ladder needs at least one size"
+    else:
+        message = first["msg"].removeprefix("Value error, ")
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    return f"{place}: {message}{more}" if place else f"{message}{more}"
