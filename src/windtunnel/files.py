@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -37,7 +38,8 @@ def write_atomically(path: Path, content: bytes | str | Callable[[BinaryIO], obj
     except OSError as error:
         raise _explained(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # tidying up must not hide the failure above
+            temporary.unlink()
 
 
 def write_json(path: Path, value: Any) -> None:

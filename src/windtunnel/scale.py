@@ -88,7 +88,7 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class DataIdentity:
-    """Which data a run sees: the token file's hash, how it is cut, and the validation set's size."""
+    """Which data a run sees: the tokens' hash, how they are cut, how many sequences validate."""
 
     content_hash: str
     sequence_length: int

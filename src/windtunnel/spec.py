@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -30,10 +31,13 @@ def _amount(value: Any) -> Any:
     """Read `2.5M`, `300k` or `1_000_000` as a whole number; leave anything else to pydantic."""
     if not isinstance(value, str):
         return value
-    match = re.fullmatch(r"([\d_]+(?:\.\d+)?)\s*([kmbgt]?)", value.strip().lower())
+    match = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)\s*([kmbgt]?)", value.strip().lower())
     if match is None:
         raise ValueError(f"'{value}' is not an amount such as 300000, 300k or 2.5M")
-    return round(float(match[1].replace("_", "")) * _SUFFIXES[match[2]])
+    amount = Fraction(match[1].replace("_", "")) * _SUFFIXES[match[2]]
+    if amount.denominator != 1:
+        raise ValueError(f"'{value}' is not a whole number")
+    return amount.numerator
 
 
 def _seconds(value: Any) -> Any:
@@ -56,7 +60,7 @@ Sizes = Annotated[list[Amount], AfterValidator(_distinct_and_sorted)]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FamilySpec(_Section):
@@ -211,6 +215,8 @@ class StudySpec(_Section):
         if not isinstance(value, dict):
             return value
         unit = value.get("unit", "tokens")
+        if unit not in UNITS:
+            return value
         renamed = dict(value)
         for section in ("base", "ladder", "target"):
             sizes = value.get(section)
@@ -240,6 +246,11 @@ class StudySpec(_Section):
                     f"target.{name}: {wanted:,} is smaller than the ladder's largest, {largest:,}; "
                     "a forecast needs a target at or above the ladder"
                 )
+        if self.target.depth < self.ladder.depth:
+            raise ValueError(
+                f"target.depth: {self.target.depth} is smaller than the ladder's, "
+                f"{self.ladder.depth}; a forecast needs a target at or above the ladder"
+            )
         if self.recipe.batch > min(self.ladder.units):
             raise ValueError("recipe.batch: larger than the ladder's shortest training length")
         if self.unit == "tokens" and self.recipe.batch % self.data.sequence_length:
@@ -261,12 +272,14 @@ def load_study(path: Path) -> StudySpec:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise WindtunnelError(f"{path}: cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError as error:
+        raise WindtunnelError(f"{path}: not a text file (its encoding must be UTF-8).") from error
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise WindtunnelError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
-        raise WindtunnelError(f"{path}: empty; `windtunnel init` writes a commented example.")
+        raise WindtunnelError(f"{path}: not a study; `windtunnel init` writes a commented example.")
     try:
         return StudySpec.model_validate(value)
     except ValidationError as error:
@@ -277,7 +290,8 @@ def _one_line(error: ValidationError, study: dict[str, Any]) -> str:
     """The first complaint with its field's path, in the file's own words."""
     first, count = error.errors()[0], error.error_count()
     unit = str(study.get("unit", "tokens"))
-    place = ".".join(unit if part == "units" else str(part) for part in first["loc"])
+    parts = [part for part in first["loc"] if part != "[key]"]
+    place = ".".join(unit if part == "units" else str(part) for part in parts)
     if first["type"] == "extra_forbidden":
         message = "unknown key; `windtunnel init` writes a file with every key"
     elif first["type"] == "missing":
@@ -285,6 +299,6 @@ def _one_line(error: ValidationError, study: dict[str, Any]) -> str:
     elif first["type"] == "too_short":
         message = "empty; the ladder needs at least one size"
     else:
-        message = first["msg"].removeprefix("Value error, ")
+        message = " ".join(first["msg"].removeprefix("Value error, ").split())
     more = f" (and {count - 1} more)" if count > 1 else ""
     return f"{place}: {message}{more}" if place else f"{message}{more}"
