@@ -1,0 +1,28 @@
+"""What the rest of Windtunnel may ask of an optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from windtunnel.scale import Geometry, Recipe
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizerMethod:
+    """An optimizer by name.
+
+    Attributes:
+        name: Name in the registry, `windtunnel.optimizers`.
+        geometry: What its updates do to sizes: scaling rules are derived from it.
+        build: Makes the torch optimizer. Its groups carry `params`, `lr`, `weight_decay` and
+            `eps`, already scaled by the plan; everything else comes from the recipe.
+    """
+
+    name: str
+    geometry: Geometry
+    build: Callable[[list[dict[str, Any]], Recipe], Optimizer]
