@@ -62,7 +62,9 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
             file.flush()
             seen.append(path.read_bytes())
 
-    write_atomically(path, slowly)
+    with path.open("rb") as reader:
+        write_atomically(path, slowly)
+        assert reader.read() == b"old"
     assert seen == [b"old"] * 3
     assert path.read_bytes() == b"new"
 
