@@ -200,10 +200,10 @@ class GPT(nn.Module):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of every next token, shape (batch, length, vocabulary)."""
-        rotation = rotary_tables(tokens.shape[1], self.head_size, tokens.device)
+        turns = rotary_turns(tokens.shape[1], self.head_size, tokens.device)
         hidden = self.embedding(tokens)
         for block in self.blocks:
-            hidden = block(hidden, rotation)
+            hidden = block(hidden, turns)
         logits: Tensor = self.head(self.final_norm(hidden))
         return logits
 
@@ -219,9 +219,9 @@ class Block(nn.Module):
         self.mlp_norm = nn.RMSNorm(width, eps=NORM_EPS)
         self.mlp = MLP(family, width)
 
-    def forward(self, hidden: Tensor, rotation: Rotation) -> Tensor:
+    def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
         """Map (batch, length, width) to the same shape."""
-        hidden = hidden + self.attention(self.attention_norm(hidden), rotation)
+        hidden = hidden + self.attention(self.attention_norm(hidden), turns)
         return hidden + cast(Tensor, self.mlp(self.mlp_norm(hidden)))
 
 
@@ -246,11 +246,11 @@ class Attention(nn.Module):
         else:
             nn.init.zeros_(self.query.weight)
 
-    def forward(self, hidden: Tensor, rotation: Rotation) -> Tensor:
+    def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
         """Map (batch, length, width) to the same shape."""
         heads = (*hidden.shape[:2], -1, self.head_size)
-        query = rotate(self.query_norm(self.query(hidden).view(heads)), rotation)
-        key = rotate(self.key_norm(self.key(hidden).view(heads)), rotation)
+        query = rotate(self.query_norm(self.query(hidden).view(heads)), turns)
+        key = rotate(self.key_norm(self.key(hidden).view(heads)), turns)
         value = self.value(hidden).view(heads)
         if self.query_groups > 1:
             key = key.repeat_interleave(self.query_groups, dim=2)
@@ -283,34 +283,34 @@ class MLP(nn.Module):
         return output
 
 
-Rotation = tuple[Tensor, Tensor]  # cosines and sines
+def rotary_turns(length: int, head_size: int, device: torch.device) -> Tensor:
+    """Rotary positions as complex numbers of size one, shape (length, 1, head_size / 2).
 
-
-def rotary_tables(length: int, head_size: int, device: torch.device) -> Rotation:
-    """Cosines and sines of rotary positions (Su et al. 2021, equation 34), (length, 1, size / 2).
-
-    They are computed anew for each forward pass: it takes microseconds, and a cache would be
-    state that the meta device, inference mode and a change of device could each spoil.
+    Su et al. 2021, equation 34. They are computed anew for each forward pass: that takes
+    microseconds, and a cache would be state that the meta device, inference mode and a change of
+    device could each spoil.
     """
     exponents = torch.arange(0, head_size, 2, device=device, dtype=torch.float32) / head_size
     positions = torch.arange(length, device=device, dtype=torch.float32)
     angles = torch.outer(positions, ROTARY_BASE**-exponents).unsqueeze(1)
-    return angles.cos(), angles.sin()
+    return torch.polar(torch.ones_like(angles), angles)
 
 
-def rotate(heads: Tensor, rotation: Rotation) -> Tensor:
-    """Turn channel i of each head with channel i + size / 2, by an angle that grows with position.
+def rotate(heads: Tensor, turns: Tensor) -> Tensor:
+    """Turn each pair of neighbouring channels by an angle that grows with position.
+
+    One complex product is 2 to 4 times as fast on a CPU as sines and cosines of halves.
 
     Args:
         heads: Queries or keys, (batch, length, heads, size).
-        rotation: What `rotary_tables` gives for that length and size.
+        turns: What `rotary_turns` gives for that length and size.
 
     Returns:
         The same shape; products of a rotated query and key depend on their distance only.
     """
-    cosine, sine = rotation
-    first, second = heads.chunk(2, dim=-1)
-    return torch.cat((first * cosine - second * sine, first * sine + second * cosine), dim=-1)
+    precise = heads.to(torch.promote_types(heads.dtype, torch.float32))
+    pairs = torch.view_as_complex(precise.unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs * turns).flatten(-2)
 
 
 def _linear(fan_in: int, fan_out: int) -> nn.Linear:
