@@ -1,0 +1,73 @@
+"""Run with the base install only: what must work without torch does, and torch is really absent."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOMS = ("data", "laws", "report", "schedules", "search")
+FILES = ("cli", "errors", "files", "scale", "spec")
+
+
+def import_everything() -> int:
+    """Import every module of the torch-free rooms, but for the search's executors, which train."""
+    names = [f"windtunnel.{name}" for name in FILES]
+    for room in ROOMS:
+        package = importlib.import_module(f"windtunnel.{room}")
+        names.append(package.__name__)
+        names += [
+            module.name
+            for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        ]
+    names = [name for name in names if not name.startswith("windtunnel.search.executors")]
+    for name in names:
+        importlib.import_module(name)
+    return len(names)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `windtunnel` as installed."""
+    program = shutil.which("windtunnel")
+    assert program is not None, "the console script is missing"
+    return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
+
+
+def main() -> None:
+    """Check, and say what was checked."""
+    for package in ("torch", "safetensors", "pyarrow", "tokenizers", "zstandard", "pytest"):
+        assert importlib.util.find_spec(package) is None, f"{package} is in the base install"
+
+    import windtunnel
+
+    assert "site-packages" in windtunnel.__file__, windtunnel.__file__
+    print(f"{import_everything()} modules imported")
+
+    shown = command("--help")
+    assert shown.returncode == 0 and "quickstart" in shown.stdout, shown
+    wrong = command("no-such-command")
+    assert wrong.returncode == 2 and "Traceback" not in wrong.stderr, wrong
+
+    with tempfile.TemporaryDirectory() as folder:
+        study = Path(folder) / "study"
+        made = command("init", str(study))
+        assert made.returncode == 0, made
+        from windtunnel.spec import load_study
+
+        load_study(study / "study.yaml")
+        refused = command("train", str(study))
+        assert refused.returncode == 2, refused
+        assert "windtunnel[train]" in refused.stderr, refused
+        assert "Traceback" not in refused.stderr, refused
+
+    assert "torch" not in sys.modules
+    print("the command line, a study file, and a step that needs torch: as they should be")
+
+
+if __name__ == "__main__":
+    main()
