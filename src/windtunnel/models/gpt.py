@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
@@ -13,12 +14,12 @@ from torch import Tensor, nn
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import JSON, Batch, Declarations, ParameterCount
+from windtunnel.models.rotary import rotary_turns, rotate
 from windtunnel.scale import Scale
 
 Activation = Literal["swiglu", "relu2"]
 
 NORM_EPS = 1e-6  # small beside the mean square of a tied table's rows, 4e-4
-ROTARY_BASE = 10_000.0  # Su et al. 2021, section 3.3.3
 TIED_EMBEDDING_STD = 0.02  # GPT-2's: a table that is also the readout has to start small
 
 
@@ -181,7 +182,7 @@ class GPT(nn.Module):
     """The model of `GPTFamily` at one scale: token ids (batch, length) to logits (..., vocabulary).
 
     It holds parameters and no buffers, so a model that was built on the meta device is whole as
-    soon as its parameters are.
+    soon as its parameters are; a tied head stays tied on the way.
     """
 
     def __init__(self, family: GPTFamily, scale: Scale) -> None:
@@ -192,11 +193,12 @@ class GPT(nn.Module):
         self.blocks = nn.ModuleList(Block(family, scale.width) for _ in range(scale.depth))
         self.final_norm = nn.RMSNorm(scale.width, eps=NORM_EPS)
         self.head = nn.Linear(scale.width, family.vocabulary_size, bias=False)
-        if family.tied:
-            self.head.weight = self.embedding.weight
-            nn.init.normal_(self.embedding.weight, std=TIED_EMBEDDING_STD)
-        else:
+        self.tied = family.tied
+        self._tie()
+        if not family.tied:
             nn.init.zeros_(self.head.weight)
+        nn.init.normal_(self.embedding.weight, std=TIED_EMBEDDING_STD if family.tied else 1.0)
+        self.register_load_state_dict_post_hook(_tie_again)  # type: ignore[no-untyped-call]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits of every next token, shape (batch, length, vocabulary)."""
@@ -206,6 +208,16 @@ class GPT(nn.Module):
             hidden = block(hidden, turns)
         logits: Tensor = self.head(self.final_norm(hidden))
         return logits
+
+    def _tie(self) -> None:
+        if self.tied:
+            self.head.weight = self.embedding.weight
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GPT:
+        # Leaving the meta device gives each name its own tensor, as does loading with assign=True.
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self._tie()
+        return self
 
 
 class Block(nn.Module):
@@ -249,8 +261,10 @@ class Attention(nn.Module):
     def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
         """Map (batch, length, width) to the same shape."""
         heads = (*hidden.shape[:2], -1, self.head_size)
-        query = rotate(self.query_norm(self.query(hidden).view(heads)), turns)
-        key = rotate(self.key_norm(self.key(hidden).view(heads)), turns)
+        query = _at_least_float32(self.query(hidden)).view(heads)
+        key = _at_least_float32(self.key(hidden)).view(heads)
+        query = rotate(self.query_norm(query), turns)
+        key = rotate(self.key_norm(key), turns)
         value = self.value(hidden).view(heads)
         if self.query_groups > 1:
             key = key.repeat_interleave(self.query_groups, dim=2)
@@ -283,40 +297,19 @@ class MLP(nn.Module):
         return output
 
 
-def rotary_turns(length: int, head_size: int, device: torch.device) -> Tensor:
-    """Rotary positions as complex numbers of size one, shape (length, 1, head_size / 2).
-
-    Su et al. 2021, equation 34. They are computed anew for each forward pass: that takes
-    microseconds, and a cache would be state that the meta device, inference mode and a change of
-    device could each spoil.
-    """
-    exponents = torch.arange(0, head_size, 2, device=device, dtype=torch.float32) / head_size
-    positions = torch.arange(length, device=device, dtype=torch.float32)
-    angles = torch.outer(positions, ROTARY_BASE**-exponents).unsqueeze(1)
-    return torch.polar(torch.ones_like(angles), angles)
-
-
-def rotate(heads: Tensor, turns: Tensor) -> Tensor:
-    """Turn each pair of neighbouring channels by an angle that grows with position.
-
-    One complex product is 2 to 4 times as fast on a CPU as sines and cosines of halves.
-
-    Args:
-        heads: Queries or keys, (batch, length, heads, size).
-        turns: What `rotary_turns` gives for that length and size.
-
-    Returns:
-        The same shape; products of a rotated query and key depend on their distance only.
-    """
-    precise = heads.to(torch.promote_types(heads.dtype, torch.float32))
-    pairs = torch.view_as_complex(precise.unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * turns).flatten(-2)
+def _tie_again(model: GPT, _incompatible_keys: object) -> None:
+    model._tie()
 
 
 def _linear(fan_in: int, fan_out: int) -> nn.Linear:
     linear = nn.Linear(fan_in, fan_out, bias=False)
     nn.init.normal_(linear.weight, std=fan_in**-0.5)
     return linear
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    # Under autocast: complex numbers and the fused norm take no bfloat16.
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 def _wrong(option: str, value: object, wanted: str) -> WindtunnelError:
