@@ -85,5 +85,7 @@ def test_validation_is_fixed_spread_and_without_overlap(
 
 def test_too_long_a_sequence_is_refused() -> None:
     TokenBatches(corpus(validation=11), 10)
-    with pytest.raises(WindtunnelError, match="data.sequence_length: 11 is too long for 11 tokens"):
+    with pytest.raises(
+        WindtunnelError, match=r"data.sequence_length: 11 is too long for 11 tokens"
+    ):
         TokenBatches(corpus(validation=11), 11)

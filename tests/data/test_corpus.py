@@ -72,6 +72,12 @@ def test_every_document_is_whole_and_on_one_side(
     shutil.rmtree(root)
 
 
+def test_a_document_s_side_follows_from_its_sha256() -> None:
+    """The hash of `abc` begins ba7816bf (FIPS 180-2, appendix B.1): 0.7284 of the way to one."""
+    assert is_for_validation(b"abc", 0.7285)
+    assert not is_for_validation(b"abc", 0.7284)
+
+
 def test_the_split_takes_its_share_and_only_grows_with_it() -> None:
     documents = [str(n).encode() for n in range(20_000)]
     small = {document for document in documents if is_for_validation(document, 0.05)}
