@@ -7,9 +7,17 @@ first used, so that `import windtunnel` is quick and works without it.
 from __future__ import annotations
 
 import importlib
+from typing import TYPE_CHECKING
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Recipe, Scale
+
+if TYPE_CHECKING:
+    from windtunnel.models.function import FunctionFamily
+    from windtunnel.parametrization.apply import apply_
+    from windtunnel.parametrization.check import check
+    from windtunnel.parametrization.groups import clip_gradients_, param_groups
+    from windtunnel.parametrization.plan import Plan, plan
 
 __version__ = "0.1.0"
 
@@ -38,12 +46,14 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # so that type checkers still report a misspelled name
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
