@@ -1,0 +1,1 @@
+"""Which recipe to train next, at which scale, and who trains it."""

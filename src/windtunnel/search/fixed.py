@@ -1,0 +1,25 @@
+"""A policy whose decisions are all known beforehand: the law's runs, the target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from windtunnel.search.policy import Answer, Budget, Decision, Stop
+from windtunnel.search.table import Table
+
+
+class FixedPolicy:
+    """Train the given runs, in the given order, and stop."""
+
+    asynchronous = False
+
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        self._decisions = list(decisions)
+
+    def next(self, table: Table, budget: Budget, seed: int) -> Answer:
+        """All that isn't in the table yet."""
+        if len(table) >= len(self._decisions):
+            return Stop("every run of the list is decided")
+        if budget.spent:
+            return Stop(budget.spent)
+        return self._decisions[len(table) :]

@@ -1,0 +1,400 @@
+"""Every run of a study in one small database, safe against crashes and against each other."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.scale import Run
+from windtunnel.search.database import open_engine, says, write
+from windtunnel.search.table import Row
+
+LEASE_SECONDS = 30.0
+ATTEMPTS = 3
+
+_metadata = sa.MetaData()
+_runs = sa.Table(
+    "runs",
+    _metadata,
+    sa.Column("study", sa.String, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.String(32), nullable=False),
+    sa.Column("purpose", sa.String, nullable=False),
+    sa.Column("run", sa.Text, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("fence", sa.Integer, nullable=False, default=0),
+    sa.Column("worker", sa.String),
+    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
+    sa.Column("step", sa.Integer, nullable=False, default=-1),
+    sa.Column("steps", sa.Integer, nullable=False, default=0),
+    sa.Column("progress_loss", sa.Float),
+    sa.Column("errors", sa.Integer, nullable=False, default=0),
+    sa.Column("error", sa.Text),
+    sa.Column("result", sa.Text),
+    sa.Column("loss", sa.Float),
+    sa.Column("loss_se", sa.Float),
+)
+
+
+class LeaseLost(Exception):  # noqa: N818  (an event, not an error of anyone's)
+    """The run was given to another worker meanwhile: whoever sees this must write nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to carry out one run until its lease ends.
+
+    Attributes:
+        number: The decision's number.
+        run: What to train.
+        worker: Who holds the claim.
+        fence: Grows with every claim of this run, so an old holder is recognised.
+        lease_seconds: How long the claim lasts without progress.
+    """
+
+    number: int
+    run: Run
+    worker: str
+    fence: int
+    lease_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a running run is: its last step of how many, the loss there, and who trains it."""
+
+    number: int
+    step: int
+    steps: int
+    loss: float | None
+    worker: str
+
+
+def study_database(folder: Path) -> str:
+    """The URL of the database in a study's folder."""
+    return f"sqlite:///{folder / 'study.db'}"
+
+
+class Store:
+    """The runs of one study.
+
+    Args:
+        url: SQLAlchemy URL; SQLite and PostgreSQL.
+        study: Name of the study; one database may hold several.
+        clock: Seconds since the epoch; leases are counted by it.
+
+    Raises:
+        WindtunnelError: From here and from every method, when the database can't be used.
+    """
+
+    def __init__(self, url: str, study: str, *, clock: Callable[[], float] = time.time) -> None:
+        self._study = study
+        self._clock = clock
+        self._parsed: dict[int, tuple[str, Run]] = {}
+        try:
+            self._engine = open_engine(url)
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            raise WindtunnelError(f"store {url}: not a usable database URL ({error}).") from error
+        with self._writing() as connection:
+            _metadata.create_all(connection)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    def create(self, number: int, run: Run, purpose: str) -> bool:
+        """Add a waiting run as decision `number`.
+
+        Returns:
+            True when it was added, False when this very run was there already.
+
+        Raises:
+            WindtunnelError: The number is taken by another run.
+        """
+        with self._writing() as connection:
+            stored = connection.execute(
+                sa.select(_runs.c.key).where(self._row(number))
+            ).scalar_one_or_none()
+            if stored is None:
+                connection.execute(
+                    sa.insert(_runs).values(
+                        study=self._study,
+                        number=number,
+                        key=run.key,
+                        purpose=purpose,
+                        run=json.dumps(run.to_json()),
+                        state="waiting",
+                    )
+                )
+                return True
+        if stored != run.key:
+            raise WindtunnelError(
+                f"decision {number} is already another run. The study was begun with other "
+                "settings, data or version: start it in a new folder."
+            )
+        return False
+
+    def claim(self, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim | None:
+        """Take the lowest-numbered run that waits or whose lease has ended.
+
+        A run whose twin (same key, other number) is being trained is left alone, so that two
+        workers never write to one run folder.
+
+        Returns:
+            The claim, or None when there is nothing to do.
+        """
+        now = self._clock()
+        twin = _runs.alias()
+        live_twin = sa.exists().where(
+            twin.c.study == self._study,
+            twin.c.key == _runs.c.key,
+            twin.c.number != _runs.c.number,
+            twin.c.state == "running",
+            twin.c.lease_until >= now,
+        )
+        free = sa.or_(
+            _runs.c.state == "waiting",
+            sa.and_(_runs.c.state == "running", _runs.c.lease_until < now),
+        )
+        candidate = (
+            sa.select(_runs.c.number, _runs.c.fence, _runs.c.run)
+            .where(_runs.c.study == self._study, free, ~live_twin)
+            .order_by(_runs.c.number)
+            .limit(1)
+        )
+        with self._reading() as connection:
+            if connection.execute(candidate).first() is None:
+                return None  # asked far more often than anything waits: don't take the write lock
+        while True:
+            with self._writing() as connection:
+                found = connection.execute(candidate).first()
+                if found is None:
+                    return None
+                taken = connection.execute(
+                    sa.update(_runs)
+                    .where(self._row(found.number), _runs.c.fence == found.fence, free)
+                    .values(
+                        state="running",
+                        worker=worker,
+                        fence=found.fence + 1,
+                        lease_until=now + lease_seconds,
+                        step=-1,
+                        steps=0,
+                        progress_loss=None,
+                    )
+                ).rowcount
+            if taken == 1:
+                run = self._run(found.number, found.run)
+                return Claim(found.number, run, worker, found.fence + 1, lease_seconds)
+
+    def report(self, claim: Claim, step: int, steps: int, loss: float | None) -> None:
+        """Say how far the run is; the lease is extended only if `step` has grown.
+
+        Raises:
+            LeaseLost: The claim is no longer the newest; stop and write nothing.
+        """
+        grown = _runs.c.step < step
+        until = self._clock() + claim.lease_seconds
+        self._change(
+            claim,
+            lease_until=sa.case((grown, until), else_=_runs.c.lease_until),
+            step=sa.case((grown, step), else_=_runs.c.step),
+            steps=steps,
+            progress_loss=loss,
+        )
+
+    def renew(self, claim: Claim) -> None:
+        """Extend a lease that ended during one long step, if nobody took the run meanwhile.
+
+        Raises:
+            LeaseLost: Somebody did.
+        """
+        self._change(claim, lease_until=self._clock() + claim.lease_seconds)
+
+    def finish(self, claim: Claim, result: Mapping[str, Any]) -> None:
+        """Record the result; doing so twice changes nothing.
+
+        Args:
+            claim: The newest claim of the run.
+            result: JSON values with at least `status` (`finished` or `diverged`), `loss` and
+                `loss_se`.
+
+        Raises:
+            LeaseLost: The claim is no longer the newest.
+        """
+        with self._writing() as connection:
+            done = self._update(
+                connection,
+                claim,
+                state=result["status"],
+                loss=result.get("loss"),
+                loss_se=result.get("loss_se"),
+                result=json.dumps(dict(result), allow_nan=False),
+                error=None,
+            )
+            if not done:
+                self._refuse_unless(connection, claim, ("finished", "diverged"))
+
+    def fail(self, claim: Claim, message: str, *, hopeless: bool = False) -> None:
+        """Record that training raised an error; the run waits again until the third time.
+
+        Args:
+            claim: The newest claim of the run.
+            message: What went wrong, one line.
+            hopeless: Trying again can't help: give up at once.
+
+        Raises:
+            LeaseLost: The claim is no longer the newest.
+        """
+        limit = 1 if hopeless else ATTEMPTS
+        self._change(
+            claim,
+            errors=_runs.c.errors + 1,
+            error=message,
+            state=sa.case((_runs.c.errors + 1 >= limit, "failed"), else_="waiting"),
+        )
+
+    def requeue(self, claim: Claim) -> None:
+        """Give the run back at a graceful stop.
+
+        Raises:
+            LeaseLost: The claim is no longer the newest.
+        """
+        self._change(claim, state="waiting", worker=None)
+
+    def release(self, worker: str, message: str | None = None) -> list[int]:
+        """Give back what a dead worker held, at once instead of when its lease ends.
+
+        The fence grows, so a worker that was thought dead and isn't is refused.
+
+        Args:
+            worker: The dead worker.
+            message: Given when its death counts as an error of the run it was training.
+
+        Returns:
+            The numbers of the runs given back.
+        """
+        held = (_runs.c.study == self._study, _runs.c.worker == worker, _runs.c.state == "running")
+        values: dict[str, Any] = {"state": "waiting", "worker": None, "fence": _runs.c.fence + 1}
+        if message is not None:
+            values["errors"] = _runs.c.errors + 1
+            values["error"] = message
+            values["state"] = sa.case((_runs.c.errors + 1 >= ATTEMPTS, "failed"), else_="waiting")
+        with self._writing() as connection:
+            numbers = connection.execute(sa.select(_runs.c.number).where(*held)).scalars().all()
+            connection.execute(sa.update(_runs).where(*held).values(values))
+        return list(numbers)
+
+    def retry_failed(self) -> None:
+        """Let failed runs wait again: a person has seen the error and asked to go on."""
+        with self._writing() as connection:
+            connection.execute(
+                sa.update(_runs)
+                .where(_runs.c.study == self._study, _runs.c.state == "failed")
+                .values(state="waiting", errors=0, error=None)
+            )
+
+    def list(self) -> tuple[Row, ...]:
+        """Every run by number."""
+        c = _runs.c
+        columns = (c.number, c.run, c.purpose, c.state, c.loss, c.loss_se, c.error)
+        query = sa.select(*columns).where(c.study == self._study).order_by(c.number)
+        with self._reading() as connection:
+            found = connection.execute(query).all()
+        return tuple(
+            Row(
+                row.number,
+                self._run(row.number, row.run),
+                row.purpose,
+                row.state,
+                row.loss,
+                row.loss_se,
+                row.error if row.state == "failed" else None,
+            )
+            for row in found
+        )
+
+    def progress(self) -> tuple[Progress, ...]:
+        """Every run in training, by number."""
+        c = _runs.c
+        query = (
+            sa.select(c.number, c.step, c.steps, c.progress_loss, c.worker)
+            .where(c.study == self._study, c.state == "running")
+            .order_by(c.number)
+        )
+        with self._reading() as connection:
+            found = connection.execute(query).all()
+        return tuple(
+            Progress(row.number, max(row.step, 0), row.steps, row.progress_loss, row.worker)
+            for row in found
+        )
+
+    def results(self) -> dict[int, dict[str, Any]]:
+        """The full result of every finished or diverged run, by number."""
+        query = sa.select(_runs.c.number, _runs.c.result).where(
+            _runs.c.study == self._study, _runs.c.result.is_not(None)
+        )
+        with self._reading() as connection:
+            found = connection.execute(query).all()
+        return {row.number: json.loads(row.result) for row in found}
+
+    def _row(self, number: int) -> sa.ColumnElement[bool]:
+        return sa.and_(_runs.c.study == self._study, _runs.c.number == number)
+
+    def _run(self, number: int, text: str) -> Run:
+        """Parsing is most of what listing costs, and a run never changes."""
+        known = self._parsed.get(number)
+        if known is None or known[0] != text:
+            known = self._parsed[number] = (text, Run.from_json(json.loads(text)))
+        return known[1]
+
+    def _update(self, connection: sa.Connection, claim: Claim, **values: Any) -> bool:
+        changed = connection.execute(
+            sa.update(_runs)
+            .where(
+                self._row(claim.number), _runs.c.fence == claim.fence, _runs.c.state == "running"
+            )
+            .values(values)
+        )
+        return changed.rowcount == 1
+
+    def _change(self, claim: Claim, **values: Any) -> None:
+        with self._writing() as connection:
+            if not self._update(connection, claim, **values):
+                self._refuse_unless(connection, claim, ())
+
+    def _refuse_unless(
+        self, connection: sa.Connection, claim: Claim, states: tuple[str, ...]
+    ) -> None:
+        row = connection.execute(
+            sa.select(_runs.c.fence, _runs.c.state).where(self._row(claim.number))
+        ).one()
+        if row.fence != claim.fence or row.state not in states:
+            raise LeaseLost(f"run {claim.number} is {row.state} and no longer {claim.worker}'s")
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._explained(), write(self._engine) as connection:
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with self._explained(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            place = self._engine.url.render_as_string(hide_password=True)
+            raise WindtunnelError(f"store {place}: {says(error)}") from error
