@@ -1,0 +1,1 @@
+"""Figures, the HTML report, the live progress bar and the terminal's words."""
