@@ -1,0 +1,193 @@
+"""Carry one step's runs out on this machine's workers, with a live estimate of the time left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.report.progress import StudyProgress
+from windtunnel.scale import Run
+from windtunnel.search.drive import Driver
+from windtunnel.search.executors.supervisor import Supervisor, carry_out
+from windtunnel.search.policy import Budget, Policy
+from windtunnel.search.store import Store, study_database
+from windtunnel.search.table import Table
+from windtunnel.studies.study import Study
+
+# Decisions of earlier phases have lower numbers, and workers take the lowest first.
+PHASES = {"tune": 0, "fit": 1, "target": 2}
+
+ExpectedRuns = Callable[[Table], list[Run]]
+
+
+def execute(
+    study: Study,
+    step: str,
+    policy: Policy,
+    progress: StudyProgress,
+    *,
+    expected: ExpectedRuns = lambda _: [],
+    alone: bool = False,
+) -> tuple[Table, str]:
+    """Decide and train until the policy stops; finished runs are never repeated.
+
+    Args:
+        study: The study whose store and workers are used.
+        step: A key of `PHASES`.
+        policy: Who decides.
+        progress: Where the step's bar is shown.
+        expected: Runs that will still be decided, for the estimate of the time left.
+        alone: Train one run at a time with every core, instead of one run a core.
+
+    Returns:
+        The step's table and why the policy stopped.
+
+    Raises:
+        WindtunnelError: A run failed for good, or the budget was spent before anything finished.
+    """
+    from windtunnel.training.device import usable_cores, worker_devices
+
+    spec = study.spec
+    store = Store(study_database(study.folder), spec.name)
+    driver = Driver(
+        store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step]
+    )
+    devices = worker_devices(spec.device, 1 if alone else spec.workers)
+    meter = _Meter(store, driver, expected)
+    began = time.monotonic()
+
+    def budget() -> Budget:
+        return Budget(
+            flops=spec.budget.flops,
+            seconds=spec.budget.time,
+            flops_used=sum(result["flops"] for result in store.results().values())
+            if spec.budget.flops
+            else 0.0,
+            seconds_used=time.monotonic() - began,
+        )
+
+    try:
+        stop = driver.advance(budget())
+        if stop is None or not all(row.done for row in driver.table()):
+            bar = progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done())
+
+            def show(news: list[str]) -> None:
+                bar.update(meter.done(), "; ".join(news) or meter.note(), total=meter.total())
+
+            threads = usable_cores() if alone else 1
+            with Supervisor(study.folder, store, devices, threads=threads) as supervisor:
+                stop = carry_out(driver, supervisor, budget=budget, on_tick=show)
+            bar.finish(meter.note())
+        table = driver.table()
+    finally:
+        store.close()
+    if not any(row.done for row in table):
+        raise WindtunnelError(f"{step}: {stop.reason}; nothing was trained. Raise the budget.")
+    return table, stop.reason
+
+
+def results(study: Study) -> dict[str, list[dict[str, Any]]]:
+    """Every finished run's result by step, each with its run under `run`."""
+    store = Store(study_database(study.folder), study.spec.name)
+    try:
+        found: dict[str, list[dict[str, Any]]] = {step: [] for step in PHASES}
+        rows = {row.number: row.run for row in store.list()}
+        for number, result in sorted(store.results().items()):
+            found[step_of(number)].append({**result, "run": rows[number]})
+        return found
+    finally:
+        store.close()
+
+
+def step_of(number: int) -> str:
+    """The step that made a decision of the store."""
+    from windtunnel.search.drive import PHASE_SIZE
+
+    return next(step for step, phase in PHASES.items() if phase == number // PHASE_SIZE)
+
+
+_DESCRIPTIONS = {
+    "tune": "Tuning on the ladder",
+    "fit": "Filling in the ladder",
+    "target": "Training the target",
+}
+
+
+class _Meter:
+    """Work done and to do, in seconds of one worker, from what finished runs took."""
+
+    def __init__(self, store: Store, driver: Driver, expected: ExpectedRuns) -> None:
+        self._store = store
+        self._driver = driver
+        self._expected = expected
+        self._refreshed = -1.0
+        self._done = self._total = 0.0
+        self._note = ""
+
+    def done(self) -> float:
+        """Seconds of work that is finished, a running run counting by its steps."""
+        self._refresh()
+        return self._done
+
+    def total(self) -> float:
+        """Seconds of all the work that is known or expected."""
+        self._refresh()
+        return max(self._total, 1e-9)
+
+    def note(self) -> str:
+        """Runs finished, and the best loss so far."""
+        self._refresh()
+        return self._note
+
+    def _refresh(self) -> None:
+        if time.monotonic() - self._refreshed < 0.5:
+            return
+        self._refreshed = time.monotonic()
+        table = self._driver.table()
+        results = self._store.results()
+        seconds_a_unit = _seconds_a_unit(
+            {row.run.key: row.run for row in self._store.list()}, results
+        )
+
+        def cost(run: Run) -> float:
+            return run.scale.units * _nearest(seconds_a_unit, run)
+
+        under_way = {p.number: p.step / max(1, p.steps) for p in self._store.progress()}
+        first = self._driver.first
+        self._done = sum(
+            cost(row.run) * (1.0 if row.done else under_way.get(first + row.number, 0.0))
+            for row in table
+        )
+        self._total = sum(cost(row.run) for row in table)
+        self._total += sum(cost(run) for run in self._expected(table))
+        losses = [row.loss for row in table if row.loss is not None]
+        finished = sum(row.done for row in table)
+        best = f", best loss {min(losses):.3f}" if losses else ""
+        self._note = f"{finished} runs done{best}"
+
+
+def _seconds_a_unit(
+    runs: Mapping[str, Run], results: Mapping[int, Mapping[str, Any]]
+) -> dict[tuple[int, int], float]:
+    """Measured cost of one unit by (width, depth); the latest run of each size speaks."""
+    measured = {}
+    for result in results.values():
+        run = runs.get(result["key"])
+        if run is not None and result["units"]:
+            size = (run.scale.width, run.scale.depth)
+            measured[size] = result["seconds"] / result["units"]
+    return measured
+
+
+def _nearest(seconds_a_unit: Mapping[tuple[int, int], float], run: Run) -> float:
+    """Cost of a unit at the run's size; a size not measured yet is scaled from the largest one."""
+    size = (run.scale.width, run.scale.depth)
+    if size in seconds_a_unit:
+        return seconds_a_unit[size]
+    if not seconds_a_unit:
+        return float(size[0] * size[1]) * 1e-7
+    known = max(seconds_a_unit)
+    # Between a cost per unit that is all overhead and one that is all arithmetic.
+    return seconds_a_unit[known] * (size[0] / known[0]) ** 1.3 * size[1] / known[1]

@@ -1,0 +1,135 @@
+"""Fill the ladder between its tuned lengths, and fit the loss law to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from windtunnel.laws.optimum import Trial, fit_optimum
+from windtunnel.report.progress import StudyProgress
+from windtunnel.search.fixed import FixedPolicy
+from windtunnel.search.policy import Decision
+from windtunnel.search.table import Row
+from windtunnel.studies.execute import execute
+from windtunnel.studies.study import Study
+from windtunnel.studies.tune import optimum_json
+
+Optima = Mapping[tuple[int, int], Mapping[str, Any]]  # (width, units) -> tuned optimum
+
+
+def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
+    """Train the ladder's lengths between the tuned ones and write the law's points to `fit.json`.
+
+    A tuned scale enters with the loss at its fitted optimum; a length between with the loss of one
+    run at the rate interpolated in log-tokens. At one scale between, rates an octave to either
+    side are trained too, to see whether the interpolated one was right.
+    """
+    optima = tuned_optima(study)
+    between = _between(study, optima)
+    checked_at = _checked_scale(study)
+    runs = [Decision(run, f"law: {width} x {units:,}") for (width, units), run in between.items()]
+    beside = [
+        Decision(
+            run.replace(recipe=run.recipe.replace(lr=run.recipe.lr * factor)),
+            "law: beside the interpolated rate",
+        )
+        for at, run in between.items()
+        if at == checked_at
+        for factor in (0.5, 2.0)
+    ]
+    table, _ = execute(study, "fit", FixedPolicy([*runs, *beside]), progress)
+    outcome = {
+        "points": _points(study, optima, dict(zip(between, table, strict=False))),
+        "interpolation": _interpolation(checked_at, between, table, len(runs)),
+    }
+    study.write("fit", outcome)
+    return outcome
+
+
+def tuned_optima(study: Study) -> Optima:
+    """The study's own rule's optimum at every tuned scale."""
+    return {
+        (sweep["width"], sweep["units"]): sweep["optimum"]
+        for sweep in study.needed("tune", "tune")["sweeps"]
+        if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
+    }
+
+
+def interpolated_lr(optima: Optima, width: int, units: int) -> float:
+    """The rate at one width and length, linear in log-tokens between the tuned lengths."""
+    tuned = sorted((length, o["log2_value"]) for (w, length), o in optima.items() if w == width)
+    (low, at_low), (high, at_high) = tuned[0], tuned[-1]
+    if low == high:
+        return float(2**at_low)
+    share = math.log(units / low) / math.log(high / low)
+    return float(2 ** (at_low + share * (at_high - at_low)))
+
+
+def _between(study: Study, optima: Optima) -> dict[tuple[int, int], Any]:
+    """One run at each width and each length that was not tuned, cheapest first."""
+    ladder = study.spec.ladder
+    scales = [
+        (width, units)
+        for units in ladder.units[1:-1]
+        for width in ladder.width
+        if any(tuned == width for tuned, _ in optima)
+    ]
+    return {
+        (width, units): study.run(
+            study.spec.rule,
+            study.proxy(width, units),
+            study.spec.recipe.recipe(lr=interpolated_lr(optima, width, units)),
+        )
+        for width, units in sorted(scales, key=lambda scale: scale[0] ** 2 * scale[1])
+    }
+
+
+def _checked_scale(study: Study) -> tuple[int, int] | None:
+    ladder = study.spec.ladder
+    between = ladder.units[1:-1]
+    return (ladder.width[len(ladder.width) // 2], between[len(between) // 2]) if between else None
+
+
+def _points(
+    study: Study, optima: Optima, between: Mapping[tuple[int, int], Row]
+) -> list[dict[str, Any]]:
+    losses = {at: (o["loss"], o["loss_se"]) for at, o in optima.items()} | {
+        at: (row.loss, row.loss_se) for at, row in between.items() if row.loss is not None
+    }
+    points = []
+    for (width, units), (loss, loss_se) in sorted(losses.items()):
+        count = study.family.parameter_count(study.proxy(width, units))
+        points.append(
+            {
+                "width": width,
+                "params": count.non_embedding,
+                "units": units,
+                "loss": loss,
+                "loss_se": loss_se,
+                "tuned": (width, units) in optima,
+            }
+        )
+    return points
+
+
+def _interpolation(
+    at: tuple[int, int] | None,
+    between: Mapping[tuple[int, int], Any],
+    table: Sequence[Row],
+    lone_runs: int,
+) -> dict[str, Any] | None:
+    """What the extra rates at one scale say of the interpolated one."""
+    if at is None or at not in between:
+        return None
+    rows = [row for row in table if row.run == between[at]] + list(table[lone_runs:])
+    if sum(row.loss is not None for row in rows) < 2:
+        return None
+    optimum = fit_optimum([Trial(row.run.recipe.lr, row.loss) for row in rows])
+    return {
+        "width": at[0],
+        "units": at[1],
+        "interpolated_lr": between[at].recipe.lr,
+        "optimum": optimum_json(optimum),
+        "octaves_off": math.log2(between[at].recipe.lr) - optimum.log2_value,
+    }

@@ -1,0 +1,130 @@
+"""A whole study sized to this machine and to the minutes it may take."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from windtunnel.files import write_atomically
+from windtunnel.studies.study import Study, open_study
+from windtunnel.studies.template import study_text
+
+BATCH = 1024  # tokens a step
+SEQUENCE_LENGTH = 64
+HEAD_SIZE = 8
+DEPTH = 2
+# Ladder lengths as shares of the longest, close to evenly spaced in log-tokens.
+LENGTH_SHARES = (0.25, 0.4, 0.63, 1.0)
+TARGET_SHARE = 1.5
+# More is not needed for the verdicts: on the machine of the committed benchmark one million tokens
+# are about 1,000 steps, where the optimum rate has stopped moving.
+LONGEST_TOKENS = 1_048_576
+SHORTEST_TOKENS = 80 * BATCH
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A ladder and a target that a budget of minutes can carry."""
+
+    widths: tuple[int, ...]
+    base_width: int
+    target_width: int
+
+
+FULL = Tier(widths=(24, 48, 96), base_width=48, target_width=192)
+BRIEF = Tier(widths=(16, 32, 64), base_width=32, target_width=128)
+
+
+def quickstart(folder: Path, *, minutes: float, seed: int = 0) -> Study:
+    """Open the quickstart study in `folder`, sizing and writing it on the first call.
+
+    Args:
+        folder: Where the study is kept; an existing one is opened as it is.
+        minutes: Wall-clock time the whole study may take on this machine.
+        seed: Seed of every run.
+    """
+    if not (folder / "study.yaml").exists():
+        write_atomically(folder / "study.yaml", _sized(minutes, seed))
+    return open_study(folder)
+
+
+def _sized(minutes: float, seed: int) -> str:
+    tier = FULL if minutes >= 5 else BRIEF
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    longest = longest_tokens(
+        tier,
+        seconds_a_token={w: _seconds_a_token(w) for w in (*tier.widths, tier.target_width)},
+        seconds=60 * minutes,
+        workers=min(workers or 1, 4),
+    )
+    return study_text(
+        name="quickstart",
+        widths=list(tier.widths),
+        lengths=[_whole_steps(share * longest) for share in LENGTH_SHARES],
+        base_width=tier.base_width,
+        target_width=tier.target_width,
+        target_tokens=_whole_steps(TARGET_SHARE * longest),
+        depth=DEPTH,
+        head_size=HEAD_SIZE,
+        sequence_length=SEQUENCE_LENGTH,
+        batch=BATCH,
+        seed=seed,
+    )
+
+
+# Runs of each ladder width, by length share, that a study of this shape usually makes: five or
+# six rates and three replicates at the shortest length under the rule and under sp, four or five
+# rates at the longest, one run at each length between, three in the check between.
+_RUNS_AT = {0.25: 15.0, 0.4: 1.0, 0.63: 1.7, 1.0: 6.0}
+_FIXED_SECONDS = 45.0  # imports, the two coordinate checks, fitting, the report
+_SAFETY = 0.8  # share of the time that is planned for; the rest absorbs other load
+
+
+def longest_tokens(
+    tier: Tier, *, seconds_a_token: dict[int, float], seconds: float, workers: int
+) -> int:
+    """The longest ladder length, in tokens, that fits `seconds` on `workers` one-thread workers.
+
+    Args:
+        tier: Widths of ladder and target.
+        seconds_a_token: Measured cost of one training token at each width, one thread.
+        seconds: Time for the whole study.
+        workers: Runs that go on side by side; the target uses as many threads.
+    """
+    ladder = sum(seconds_a_token[width] for width in tier.widths)
+    ladder_cost = ladder * sum(share * runs for share, runs in _RUNS_AT.items())
+    target_cost = seconds_a_token[tier.target_width] * TARGET_SHARE
+    affordable = (_SAFETY * seconds - _FIXED_SECONDS) * workers / (ladder_cost + target_cost)
+    return _whole_steps(min(LONGEST_TOKENS, max(SHORTEST_TOKENS / LENGTH_SHARES[0], affordable)))
+
+
+def _whole_steps(tokens: float) -> int:
+    return BATCH * max(1, round(tokens / BATCH))
+
+
+def _seconds_a_token(width: int) -> float:
+    """Time a few training steps of the quickstart's own model at one width, on one thread."""
+    import torch
+
+    from windtunnel.models import build_family
+    from windtunnel.scale import Scale
+
+    family = build_family(
+        "gpt", {"head_size": HEAD_SIZE}, vocabulary_size=256, sequence_length=SEQUENCE_LENGTH
+    )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    model = family.build(Scale(width=width, depth=DEPTH))
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    tokens = torch.randint(0, 256, (BATCH // SEQUENCE_LENGTH, SEQUENCE_LENGTH))
+    timings = []
+    for _ in range(8):
+        began = time.perf_counter()
+        family.loss(model, (tokens, tokens)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        timings.append(time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return sorted(timings)[len(timings) // 2] / BATCH

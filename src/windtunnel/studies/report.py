@@ -1,0 +1,148 @@
+"""Turn what the steps wrote into the report, its figures and `summary.json`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from windtunnel.files import write_json
+from windtunnel.report.content import Sentence, StudyContent
+from windtunnel.report.write import write_report
+from windtunnel.studies.execute import PHASES, results
+from windtunnel.studies.explain import explain
+from windtunnel.studies.study import Study
+from windtunnel.studies.summary import cost, summarise
+from windtunnel.studies.tune import STANDARD
+from windtunnel.studies.words import (
+    check_sentence,
+    cost_sentence,
+    forecast_sentences,
+    target_sentence,
+    transfer_sentences,
+    tune_sentences,
+)
+
+
+def write_study_report(study: Study) -> Path:
+    """Write `report.html`, `figures/` and `summary.json` from what the study has so far."""
+    write_json(study.folder / "summary.json", summarise(study))
+    return write_report(study_content(study), study.folder)
+
+
+def study_content(study: Study) -> StudyContent:
+    """Everything a report shows of the study; what has not run is left out."""
+    tuned, fitted = study.read("tune"), study.read("fit")
+    forecast, target = study.read("forecast"), study.read("target")
+    transfer = study.read("transfer")
+    plan = explain(study)
+    content: dict[str, Any] = {
+        "title": study.spec.name,
+        "unit": study.spec.unit,
+        "metric": study.spec.metric.name,
+        "rule": study.spec.rule,
+        "optimizer": study.spec.optimizer,
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "sentences": [
+            {"label": s.label, "text": s.text, "tone": s.tone} for s in sentences(study)
+        ],
+        "next_command": next_command(study),
+        "sweeps": [_sweep(sweep) for sweep in (tuned or {"sweeps": []})["sweeps"]],
+        "check": _checks(study),
+        "transfer": (transfer or {"rules": {}})["rules"],
+        "law": None
+        if fitted is None or forecast is None or forecast["law"] is None
+        else {
+            "points": fitted["points"],
+            "parameters": forecast["law"]["parameters"],
+            "curves": forecast["law"]["curves"],
+        },
+        "forecast": forecast,
+        "target": None if target is None else {**target, "params": target["params_non_embedding"]},
+        "cost": _cost(study, target is not None),
+        "plan": plan["parameters"],
+        "environment": _environment(study, target),
+        "seeds": sorted({r["run"].init_seed for rows in results(study).values() for r in rows}),
+    }
+    return StudyContent.from_json(content)
+
+
+def sentences(study: Study) -> list[Sentence]:
+    """The verdicts so far, most useful first: what to set, what to expect, what came of it."""
+    forecast, target = study.read("forecast"), study.read("target")
+    tuned, transfer = study.read("tune"), study.read("transfer")
+    found: list[Sentence] = []
+    if forecast is not None:
+        found += forecast_sentences(forecast, study)
+    elif tuned is not None:
+        found += tune_sentences(tuned, study)
+    if target is not None:
+        found.append(target_sentence(target, study))
+    if tuned is not None:
+        found.append(cost_sentence(cost(study)))
+    if transfer is not None:
+        found += transfer_sentences(transfer)
+    return found + [
+        check_sentence(found_check)
+        for rule in dict.fromkeys((study.spec.rule, STANDARD))
+        if (found_check := study.read(f"check-{rule}")) is not None
+    ]
+
+
+def next_command(study: Study) -> str:
+    """What to type next, given what the study has."""
+    if study.read("target") is None:
+        return f"windtunnel run {study.folder}"
+    if study.spec.name == "quickstart":
+        return "windtunnel init my-study"
+    return f"windtunnel explain {study.folder} --json"
+
+
+def _sweep(sweep: dict[str, Any]) -> dict[str, Any]:
+    optimum = sweep["optimum"]
+    known = optimum is not None and None not in optimum["lr_ci90"]
+    shown = {"lr": optimum["lr"], "ci90": optimum["lr_ci90"]} if known else None
+    return {**sweep, "optimum": shown}
+
+
+def _checks(study: Study) -> dict[str, Any]:
+    found = {
+        rule: study.read(f"check-{rule}") for rule in dict.fromkeys((study.spec.rule, STANDARD))
+    }
+    return {rule: check for rule, check in found.items() if check is not None}
+
+
+_STEP_WORDS = {"tune": "Search on the ladder", "fit": "Lengths between", "target": "Target"}
+
+
+def _cost(study: Study, with_target: bool) -> list[dict[str, Any]]:
+    spent = cost(study)
+    rows = [
+        {"what": _STEP_WORDS[step], **spent["steps"][step]}
+        for step in PHASES
+        if spent["steps"][step]["runs"]
+    ]
+    if with_target:
+        seconds = spent["steps"]["target"]["seconds"] * spent["direct_rates"]
+        rows.append(
+            {
+                "what": "For comparison: the same number of rates at the target itself",
+                "runs": spent["direct_rates"],
+                "flops": spent["direct_flops"],
+                "seconds": seconds,
+            }
+        )
+    return rows
+
+
+def _environment(study: Study, target: dict[str, Any] | None) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "data": study.corpus.description,
+        "data hash": study.corpus.content_hash,
+    }
+    every = [r for rows in results(study).values() for r in rows]
+    if every:
+        described |= every[-1]["environment"]
+    if target is not None:
+        described["resumed exactly"] = all(result["exact"] for result in every)
+    return described

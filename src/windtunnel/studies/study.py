@@ -1,0 +1,182 @@
+"""A study opened from its folder: the spec, the data, the family, and the runs they make."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from windtunnel.data import Corpus, TokenBatches, default_cache, open_corpus
+from windtunnel.errors import WindtunnelError
+from windtunnel.files import write_json
+from windtunnel.models import build_family
+from windtunnel.scale import DataIdentity, Recipe, Run, Scale
+from windtunnel.spec import BudgetSpec, StudySpec, load_study
+
+if TYPE_CHECKING:
+    from windtunnel.models.family import Batch, Family
+
+# What may change without changing any number in the study's table.
+_CIRCUMSTANCES = frozenset({"name", "device", "workers", "budget"})
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study's folder and its validated spec; data and family are opened when first asked for."""
+
+    folder: Path
+    spec: StudySpec
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hexadecimal digits of everything in the spec that decides which runs are made."""
+        science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
+        return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()[:12]
+
+    @cached_property
+    def corpus(self) -> Corpus:
+        """The study's tokens.
+
+        Raises:
+            WindtunnelError: The source is missing, or its text is no longer what this study began
+                with.
+        """
+        corpus = open_corpus(self.spec.data, default_cache())
+        began_with = self.read("data")
+        if began_with is None:
+            self.write("data", {"content_hash": corpus.content_hash, "source": corpus.description})
+        elif began_with["content_hash"] != corpus.content_hash:
+            raise WindtunnelError(
+                f"data.source: the text of {self.spec.data.source} changed since this study began "
+                f"in {self.folder}; restore it, or start a study in a new folder. Nothing was lost."
+            )
+        return corpus
+
+    @cached_property
+    def batches(self) -> TokenBatches:
+        """Batches of the study's tokens."""
+        return TokenBatches(self.corpus, self.spec.data.sequence_length)
+
+    @cached_property
+    def family(self) -> Family:
+        """The built-in family the spec names.
+
+        Raises:
+            WindtunnelError: The study trains by the user's own command, or names no known family.
+        """
+        if self.spec.family is None:
+            raise WindtunnelError(
+                "run: studies of your own command can be written down already, but this version "
+                "trains only built-in families; name one under `family:`."
+            )
+        return build_family(
+            self.spec.family.name,
+            self.spec.family.options,
+            vocabulary_size=self.corpus.vocabulary_size,
+            sequence_length=self.spec.data.sequence_length,
+        )
+
+    @property
+    def base(self) -> Scale:
+        """The scale at which hyperparameters are quoted."""
+        return self.spec.base.scale()
+
+    @property
+    def target(self) -> Scale:
+        """The scale the study is about."""
+        return self.spec.target.scale()
+
+    def proxy(self, width: int, units: int) -> Scale:
+        """A ladder scale."""
+        return Scale(width=width, depth=self.spec.ladder.depth, units=units)
+
+    def run(self, rule: str, scale: Scale, recipe: Recipe, seed: int = 0) -> Run:
+        """The run of `recipe` at `scale` under `rule`; `seed` counts replicates from 0."""
+        return Run(
+            family=self.family.name,
+            family_options=tuple(sorted(self.family.options().items())),
+            optimizer=self.spec.optimizer,
+            rule=rule,
+            base=self.base,
+            scale=scale,
+            recipe=recipe,
+            data=DataIdentity(
+                content_hash=self.corpus.content_hash,
+                sequence_length=self.spec.data.sequence_length,
+                validation_sequences=self.spec.data.validation_sequences,
+            ),
+            init_seed=1000 * self.spec.seed + seed,
+            data_seed=1000 * self.spec.seed + seed,
+            precision=self.spec.precision,
+        )
+
+    def torch_batch(self, seed: int, sequences: int) -> Batch:
+        """A fixed batch of training tokens, for checks that train nothing."""
+        import torch
+
+        inputs, targets = self.batches.training(0, seed, sequences)
+        return torch.from_numpy(inputs), torch.from_numpy(targets)
+
+    def read(self, step: str) -> dict[str, Any] | None:
+        """What a step wrote for the study as it stands; None if it has not run since a change."""
+        path = self.folder / f"{step}.json"
+        try:
+            value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            current = value.pop("study") == self.fingerprint
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, AttributeError) as error:
+            raise WindtunnelError(
+                f"{path}: damaged; delete it and run the same command again."
+            ) from error
+        return value if current else None
+
+    def write(self, step: str, value: dict[str, Any]) -> None:
+        """Record a step's outcome in the study's folder, with the study's fingerprint."""
+        write_json(self.folder / f"{step}.json", {"study": self.fingerprint, **value})
+
+    def needed(self, step: str, command: str) -> dict[str, Any]:
+        """What an earlier step wrote.
+
+        Raises:
+            WindtunnelError: It has not run; the message names the command that runs it.
+        """
+        value = self.read(step)
+        if value is None:
+            raise WindtunnelError(
+                f"{self.folder}: no {step}.json yet; run `windtunnel {command} {self.folder}` first."
+            )
+        return value
+
+
+def open_study(path: Path, *, time: str | None = None) -> Study:
+    """Open a study by its folder or by its `study.yaml`.
+
+    Args:
+        path: The folder, or the file.
+        time: Overrides the file's time budget, as `90s`, `10m` or `2h`.
+
+    Raises:
+        WindtunnelError: There is no readable, valid study there, or `time` is no time.
+    """
+    file = path / "study.yaml" if path.is_dir() or path.suffix not in (".yaml", ".yml") else path
+    if not file.exists():
+        raise WindtunnelError(
+            f"{file}: no such study; `windtunnel init {file.parent}` writes a commented one."
+        )
+    spec = load_study(file)
+    if time is not None:
+        spec = spec.model_copy(update={"budget": _with_time(spec.budget, time)})
+    return Study(folder=file.parent, spec=spec)
+
+
+def _with_time(budget: BudgetSpec, time: str) -> BudgetSpec:
+    try:
+        return BudgetSpec(time=time, flops=budget.flops)  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise WindtunnelError(f"--time: '{time}' is not a time such as 90s, 10m or 1.5h") from error

@@ -1,0 +1,58 @@
+"""Train the target once, and hold the forecast against what it reached."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.report.progress import StudyProgress
+from windtunnel.scale import Run
+from windtunnel.search.fixed import FixedPolicy
+from windtunnel.search.policy import Decision
+from windtunnel.studies.execute import execute, results
+from windtunnel.studies.study import Study
+
+
+def target_run(study: Study, lr: float) -> Run:
+    """The target's one run, at the forecast's rate."""
+    return study.run(study.spec.rule, study.target, study.spec.recipe.recipe(lr=lr))
+
+
+def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
+    """Train the target with the transferred hyperparameters and write `target.json`.
+
+    The forecast was written down before; it is read here and never changed afterwards.
+
+    Raises:
+        WindtunnelError: No forecast has been made, or the target diverged.
+    """
+    forecast = study.needed("forecast", "forecast")
+    run = target_run(study, forecast["lr"])
+    decision = Decision(run, "target: the one run at the target's scale")
+    table, _ = execute(study, "target", FixedPolicy([decision]), progress, alone=True)
+    result = results(study)["target"][0]
+    if table[0].state == "diverged":
+        raise WindtunnelError(
+            f"target: diverged at step {result['steps']:,} with lr {forecast['lr']:.3g}. The "
+            "forecast is refuted; see the report's transfer table before spending more."
+        )
+    loss, (low, high) = result["loss"], forecast["ci90"] or (None, None)
+    outcome = {
+        "loss": loss,
+        "loss_se": result["loss_se"],
+        "error_percent": 100 * (forecast["loss"] - loss) / loss,
+        "inside": low is not None and low <= loss <= high,
+        "params": result["params"],
+        "params_non_embedding": result["params_non_embedding"],
+        "units": result["units"],
+        study.spec.unit: result["units"],
+        "flops": result["flops"],
+        "seconds": result["seconds"],
+        "environment": result["environment"],
+        "exact": result["exact"],
+        "finished_at": (study.read("target") or {}).get("finished_at")
+        or datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    study.write("target", outcome)
+    return outcome

@@ -1,0 +1,138 @@
+"""Search the hyperparameters at every ladder width, at the shortest and the longest length."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from windtunnel.laws.optimum import Optimum, Trial, fit_optima
+from windtunnel.report.progress import StudyProgress
+from windtunnel.scale import Recipe, Run
+from windtunnel.search.ladder import Axis, Cell, LadderPolicy
+from windtunnel.search.table import Row, Table
+from windtunnel.studies.execute import execute
+from windtunnel.studies.study import Study
+
+STANDARD = "sp"  # the rule every study is held against
+
+
+def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
+    """Run the search, or what is missing of it, and write `tune.json`.
+
+    Returns:
+        `rule`, `sweeps` (one for each rule, width and length, with every point and the optimum)
+        and what the search's stop said.
+    """
+    policy = ladder_policy(study)
+
+    def expected(table: Table) -> list[Run]:
+        counts = policy.expected_runs(table)
+        return [cell.template for cell in policy.cells for _ in range(counts[cell.name])]
+
+    table, reason = execute(study, "tune", policy, progress, expected=expected)
+    outcome = {"rule": study.spec.rule, "sweeps": sweeps(policy, table), "reason": reason}
+    study.write("tune", outcome)
+    return outcome
+
+
+def ladder_policy(study: Study) -> LadderPolicy:
+    """The study's search: its own rule at both lengths, and `sp` at the shortest, for contrast.
+
+    The first cell starts cold from the spec's bracket; every other one starts from the optimum of
+    the next smaller width, or of the same width at the shortest length.
+    """
+    search = study.spec.search
+    widths, lengths = study.spec.ladder.width, study.spec.ladder.units
+    cells = []
+    for rule, units in _swept(study):
+        for position, width in enumerate(widths):
+            if rule == study.spec.rule and units > lengths[0]:
+                warm: str | None = cell_name(rule, width, lengths[0])
+                shift = 0.0
+            elif position:
+                warm = cell_name(rule, widths[position - 1], units)
+                shift = -math.log2(width / widths[position - 1]) if rule == STANDARD else 0.0
+            else:
+                warm, shift = None, 0.0
+            cells.append(
+                Cell(
+                    name=cell_name(rule, width, units),
+                    template=study.run(rule, study.proxy(width, units), _first_recipe(study)),
+                    warm=warm,
+                    shift=shift,
+                    seeds=search.seeds if units == lengths[0] else 1,
+                )
+            )
+    axes = [
+        Axis(name, bracket.low, bracket.high, bracket.points)
+        for name, bracket in sorted(
+            search.hyperparameters.items(), key=lambda item: (item[0] != "lr", item[0])
+        )
+    ]
+    return LadderPolicy(cells, axes)
+
+
+def cell_name(rule: str, width: int, units: int) -> str:
+    """What people read about a cell's runs."""
+    return f"{rule} width {width} length {units:,}"
+
+
+def sweeps(policy: LadderPolicy, table: Table) -> list[dict[str, Any]]:
+    """Every cell's points and fitted optimum, as plain values, cheapest cell first."""
+    lines = policy.lines(table)
+    optima = fit_optima({name: _trials(rows) for name, rows in lines.items() if _fits(rows)})
+    found = []
+    for cell in policy.cells:
+        scale = cell.template.scale
+        found.append(
+            {
+                "rule": cell.template.rule,
+                "width": scale.width,
+                "depth": scale.depth,
+                "units": scale.units,
+                "points": [_point(row) for row in lines.get(cell.name, ()) if row.done],
+                "optimum": optimum_json(optima.get(cell.name)),
+            }
+        )
+    return found
+
+
+def optimum_json(optimum: Optimum | None) -> dict[str, Any] | None:
+    """The optimum with its rate and 90 % range in plain rates as well."""
+    if optimum is None:
+        return None
+    low, high = optimum.ci90
+    return {
+        **optimum.to_json(),
+        "lr": optimum.value,
+        "lr_ci90": [None if low is None else 2**low, None if high is None else 2**high],
+    }
+
+
+def trials_of(sweep: Mapping[str, Any]) -> list[Trial]:
+    """A sweep's points as the laws want them."""
+    return [Trial(value=point["lr"], loss=point["loss"]) for point in sweep["points"]]
+
+
+def _swept(study: Study) -> list[tuple[str, int]]:
+    lengths = study.spec.ladder.units
+    rules = [(study.spec.rule, units) for units in sorted({lengths[0], lengths[-1]})]
+    return rules if study.spec.rule == STANDARD else [*rules, (STANDARD, lengths[0])]
+
+
+def _first_recipe(study: Study) -> Recipe:
+    bracket = study.spec.search.hyperparameters["lr"]
+    return study.spec.recipe.recipe(lr=math.sqrt(bracket.low * bracket.high))
+
+
+def _trials(rows: Sequence[Row]) -> list[Trial]:
+    return [Trial(value=row.run.recipe.lr, loss=row.loss) for row in rows if row.done]
+
+
+def _fits(rows: Sequence[Row]) -> bool:
+    return len({row.run.recipe.lr for row in rows if row.loss is not None}) >= 2
+
+
+def _point(row: Row) -> dict[str, Any]:
+    return {"lr": row.run.recipe.lr, "loss": row.loss, "seed": row.run.init_seed}
