@@ -100,12 +100,18 @@ class Check:
     slopes: tuple[CheckSlope, ...] = ()
 
     def steepest(self, count: int) -> list[CheckSlope]:
-        """The slopes furthest from zero; one that could not be fitted counts as the worst."""
+        """The slopes furthest from zero after the last step, which is what the check judges.
+
+        One that could not be fitted counts as the worst.
+        """
+        last = max((slope.step for slope in self.slopes), default=0)
 
         def steepness(slope: CheckSlope) -> float:
             return math.inf if slope.slope is None else abs(slope.slope)
 
-        return sorted(self.slopes, key=steepness, reverse=True)[:count]
+        return sorted(
+            (slope for slope in self.slopes if slope.step == last), key=steepness, reverse=True
+        )[:count]
 
 
 @dataclass(frozen=True, slots=True)

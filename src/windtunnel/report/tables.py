@@ -153,7 +153,6 @@ def _check(content: StudyContent) -> Markup | None:
     verdicts = []
     for rule in (rule for rule in content.rules if rule in content.check):
         check = content.check[rule]
-        reason = f": {check.reason}" if check.reason else ""
         rows = [
             (
                 slope.module,
@@ -173,12 +172,17 @@ def _check(content: StudyContent) -> Markup | None:
             Column("Slope", "number"),
             Column("90 % range", "number"),
         )
-        verdicts.append(tag("h3", f"{rule}: {check.verdict}{reason}"))
+        verdicts.append(tag("h3", f"{rule}: {check.verdict}"))
+        if check.reason:
+            verdicts.append(tag("p", check.reason))
         if rows:
             verdicts.append(table(columns, rows))
     if not verdicts:
         return None
-    words = f"The {_LARGEST_SLOPES} steepest slopes of log size against log width or depth."
+    words = (
+        f"The {_LARGEST_SLOPES} steepest slopes of log size against log width or depth after the "
+        "last step. Updates have to stay near 0, and activations must not grow."
+    )
     return _section("Coordinate check", tag("p", words), *verdicts)
 
 

@@ -47,8 +47,8 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a plan as a table, before anything trains.
 
     Args:
-        plan: `Plan.to_json()`, or what `windtunnel explain --json` prints: `init_std` stands for `init` where the plan is
-            resolved for base hyperparameters of one.
+        plan: `Plan.to_json()`, or what `windtunnel explain --json` prints, where `init_std` stands
+            for `init`.
         console: Where to print; standard output by default.
     """
     console = console or Console()
@@ -64,10 +64,8 @@ def print_plan(plan: Mapping[str, Any], console: Console | None = None) -> None:
 
 
 def plan_table(rows: Iterable[PlanRow]) -> Table:
-    """How every parameter is set, one row each, as factors relative to the recipe."""
-    table = _table(
-        ("Parameter", "Role"), ("Shape", "Init", "Learning rate", "Weight decay", "Epsilon")
-    )
+    """How every parameter is set: factors on init, learning rate, weight decay and epsilon."""
+    table = _table(("Parameter", "Role"), ("Shape", "Init", "Rate", "Decay", "Epsilon"))
     for row in rows:
         shape = " x ".join(map(str, row.shape)) or "scalar"
         factors = map(factor, (row.init, row.lr, row.weight_decay, row.eps))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -12,24 +14,22 @@ from windtunnel.report.figures.style import legend_above, marker, ordered_colour
 from windtunnel.report.formatting import fixed
 
 _QUANTITIES = {"activation": "activation", "update": "change since init"}
-_LEGEND_CHARACTERS = 105  # what fits in one row above two panels
+_LEGEND_CHARACTERS = 138  # what fits in one row above two panels
 
 
 def draw_coordinates(content: StudyContent) -> Figure:
-    """One column a rule, one row a quantity; a line a module, at the last step checked."""
+    """One column a rule, one row a quantity; a line a module, a colour and marker a kind."""
     rules = [rule for rule in content.rules if rule in content.check]
     curves = {rule: _last_step(content.check[rule]) for rule in rules}
     everything = [point for points in curves.values() for point in points]
     quantities = [name for name in _QUANTITIES if any(p.quantity == name for p in everything)]
-    modules = list(dict.fromkeys(point.module for point in everything))
+    kinds = list(dict.fromkeys(_kind(point.module) for point in everything))
     handles = [
-        Line2D([], [], color=colour, marker=marker(place), markersize=4.5, label=module)
-        for place, (module, colour) in enumerate(
-            zip(modules, ordered_colours(len(modules)), strict=True)
-        )
+        Line2D([], [], color=colour, marker=marker(place), markersize=4.5, label=kind)
+        for place, (kind, colour) in enumerate(zip(kinds, ordered_colours(len(kinds)), strict=True))
     ]
-    columns = max(1, _LEGEND_CHARACTERS // (8 + max(map(len, modules), default=1)))
-    legend_rows = -(-len(modules) // columns)
+    columns = max(1, _LEGEND_CHARACTERS // (8 + max(map(len, kinds), default=1)))
+    legend_rows = -(-len(kinds) // columns)
     figure = Figure(
         figsize=(9.6 if len(rules) > 1 else 6.4, 0.5 + 0.22 * legend_rows + 2.9 * len(quantities)),
         layout="constrained",
@@ -38,7 +38,7 @@ def draw_coordinates(content: StudyContent) -> Figure:
     for column, rule in enumerate(rules):
         for row, quantity in enumerate(quantities):
             points = [point for point in curves[rule] if point.quantity == quantity]
-            _draw_panel(grid[row][column], points, modules)
+            _draw_panel(grid[row][column], points, kinds)
         grid[0][column].set_title(_title(rule, content.check[rule]))
         grid[-1][column].set_xlabel("width (log scale)")
     for row, quantity in enumerate(quantities):
@@ -60,12 +60,17 @@ def _last_step(check: Check) -> list[CheckCurve]:
     return [point for point in along_width if point.step == last]
 
 
-def _draw_panel(axes: Axes, points: list[CheckCurve], modules: list[str]) -> None:
+def _kind(module: str) -> str:
+    """The module's name with `*` for the block's index: all blocks look alike in the picture."""
+    return re.sub(r"(^|\.)\d+(?=\.|$)", r"\1*", module)
+
+
+def _draw_panel(axes: Axes, points: list[CheckCurve], kinds: list[str]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    for place, (module, colour) in enumerate(
-        zip(modules, ordered_colours(len(modules)), strict=True)
-    ):
+    colours = ordered_colours(len(kinds))
+    for module in dict.fromkeys(point.module for point in points):
+        place = kinds.index(_kind(module))
         line = sorted(
             (point.size, point.rms)
             for point in points
@@ -74,10 +79,10 @@ def _draw_panel(axes: Axes, points: list[CheckCurve], modules: list[str]) -> Non
         axes.plot(
             [size for size, _ in line],
             [rms for _, rms in line],
-            color=colour,
+            color=colours[place],
             marker=marker(place),
             markersize=4.5,
-            linewidth=1.5,
+            linewidth=1.4,
         )
     sizes = sorted({point.size for point in points})
     axes.xaxis.set_major_locator(FixedLocator(sizes))

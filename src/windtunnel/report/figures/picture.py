@@ -70,8 +70,9 @@ def _coordinates(content: StudyContent) -> Picture:
 
     caption = (
         "Root mean square (RMS) of what each module puts out, after the last optimizer step "
-        "checked. Level lines are what a working rule gives; lines that climb or sink with width "
-        "mean that a learning rate tuned on a small model is too large or too small on a big one."
+        "checked; a star in a name stands for every block. Level lines are what a working rule "
+        "gives; lines that climb or sink with width mean that a learning rate tuned on a small "
+        "model is too large or too small on a big one."
     )
     return _picture(
         content,

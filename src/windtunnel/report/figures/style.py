@@ -72,6 +72,7 @@ _SETTINGS = {
     "savefig.facecolor": PAPER.light,
     "svg.fonttype": "none",
     "text.color": INK.light,
+    "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "xtick.color": FAINT.light,
     "xtick.labelcolor": INK.light,
     "ytick.color": FAINT.light,
