@@ -55,6 +55,11 @@ class Driver:
         self._shown = 0
         self._stop: Stop | None = None
 
+    @property
+    def first(self) -> int:
+        """The number in the store of this phase's decision 0."""
+        return self._first
+
     def advance(self, budget: Budget | None = None) -> Stop | None:
         """Make every decision that the results so far allow.
 

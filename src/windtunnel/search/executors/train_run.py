@@ -1,0 +1,74 @@
+"""Trains one run of a study with our own loop: the seam between the search and training."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from windtunnel.data.batches import TokenBatches
+from windtunnel.data.cache import default_cache
+from windtunnel.data.corpus import Corpus, open_corpus
+from windtunnel.errors import WindtunnelError
+from windtunnel.models import build_family
+from windtunnel.scale import Run
+from windtunnel.spec import DataSpec, StudySpec
+from windtunnel.training.loop import train
+
+
+def train_run(
+    run: Run,
+    folder: Path,
+    spec: StudySpec,
+    device: str,
+    should_stop: Callable[[], bool],
+    on_progress: Callable[[int, int, float], None],
+) -> dict[str, Any] | None:
+    """Train a run in its folder, or go on from its checkpoint there.
+
+    Args:
+        run: What to train.
+        folder: The run's own folder.
+        spec: The study, for the place of its data.
+        device: A torch device.
+        should_stop: Asked at every step.
+        on_progress: Told step, steps and loss at every step.
+
+    Returns:
+        The result as JSON values, or None when it was stopped and can be resumed.
+
+    Raises:
+        WindtunnelError: The data isn't what the study was begun with.
+    """
+    corpus = _corpus(spec.data.model_dump_json())
+    if corpus.content_hash != run.data.content_hash:
+        raise WindtunnelError(
+            f"data.source: {spec.data.source} has changed since the study was begun. Put the old "
+            "data back, or start a new study in a new folder."
+        )
+    family = build_family(
+        run.family,
+        dict(run.family_options),
+        vocabulary_size=corpus.vocabulary_size,
+        sequence_length=run.data.sequence_length,
+    )
+    result = train(
+        run,
+        family=family,
+        batches=TokenBatches(corpus, run.data.sequence_length),
+        folder=folder,
+        device=device,
+        threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
+        should_stop=should_stop,
+        on_progress=on_progress,
+    )
+    return None if result is None else result.to_json()
+
+
+@functools.lru_cache(maxsize=1)
+def _corpus(data: str) -> Corpus:
+    """A worker trains many runs on one corpus: it is verified once."""
+    return open_corpus(DataSpec.model_validate_json(data), default_cache())

@@ -1,0 +1,88 @@
+"""Trainers for the executors' tests: what they do is written in the run's recipe."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from windtunnel.files import write_json
+from windtunnel.scale import Run
+from windtunnel.spec import StudySpec
+
+ShouldStop = Callable[[], bool]
+OnProgress = Callable[[int, int, float], None]
+
+
+def loss_of(run: Run) -> float:
+    return 3 + 0.03 * (math.log2(run.recipe.lr) + 7) ** 2 + run.init_seed / 1000
+
+
+def steady(
+    run: Run,
+    folder: Path,
+    spec: StudySpec,
+    device: str,
+    should_stop: ShouldStop,
+    on_progress: OnProgress,
+    step_seconds: float = 0.005,
+) -> dict[str, Any] | None:
+    """Ten steps; resumes from its checkpoint; appends the steps it takes to `trained.txt`."""
+    checkpoint = folder / "checkpoint.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    first = json.loads(checkpoint.read_text())["step"] if checkpoint.exists() else 0
+    for step in range(first + 1, 11):
+        time.sleep(step_seconds)
+        on_progress(step, 10, loss_of(run))
+        if should_stop():
+            write_json(checkpoint, {"step": step})
+            return None
+        with (folder / "trained.txt").open("a") as log:
+            log.write(f"{step} {os.getpid()}\n")
+    result = {
+        "key": run.key,
+        "status": "finished",
+        "loss": loss_of(run),
+        "loss_se": 0.01,
+    }
+    should_stop()
+    write_json(folder / "result.json", result)
+    return result
+
+
+def slow(
+    run: Run,
+    folder: Path,
+    spec: StudySpec,
+    device: str,
+    should_stop: ShouldStop,
+    on_progress: OnProgress,
+) -> dict[str, Any] | None:
+    """As `steady`, a hundred times slower."""
+    return steady(run, folder, spec, device, should_stop, on_progress, step_seconds=0.5)
+
+
+def broken(*_: object) -> dict[str, Any] | None:
+    raise ValueError("the model\nis broken")
+
+
+def killed(run: Run, folder: Path, *_: object) -> dict[str, Any] | None:
+    print("about to be killed", flush=True)
+    os._exit(9)
+
+
+def deaf(
+    run: Run,
+    folder: Path,
+    spec: StudySpec,
+    device: str,
+    should_stop: ShouldStop,
+    on_progress: OnProgress,
+) -> dict[str, Any] | None:
+    """Never asks whether it should stop."""
+    time.sleep(60)
+    return None
