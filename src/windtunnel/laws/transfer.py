@@ -1,0 +1,262 @@
+"""Does the optimum stay put along an axis? Its drift, the loss it costs, and a verdict."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.laws.optimum import Optimum
+
+SLOPE_LIMIT = 0.4  # octaves of the optimum per octave of the axis (issue 2, item 9)
+LOSS_LIMIT_PERCENT = 0.5
+
+Verdict = Literal["transfers", "drifts", "cannot say"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Slope of the log2 optimum against the log2 axis.
+
+    Attributes:
+        slope: Weighted least squares over the values of the axis.
+        se: Its standard error, times the Birge ratio where the optima scatter about the line
+            more than their own errors allow (Birge 1932).
+        ci90: 90 % t range at the pooled degrees of freedom of the optima.
+    """
+
+    slope: float
+    se: float
+    ci90: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LossPaid:
+    """Loss above the best, in percent of the loss, for keeping another scale's optimum."""
+
+    percent: float
+    se: float
+
+
+@dataclass(frozen=True, slots=True)
+class AxisVerdict:
+    """The verdict on one axis.
+
+    Attributes:
+        axis: Its name (width, tokens).
+        verdict: In words; `cannot say` when the data do not settle it.
+        slope: Drift in octaves per octave; None when there is none to fit.
+        slope_ci90: Its 90 % range.
+        loss_paid_percent: The most paid at any larger scale for using the base's optimum.
+        varied: Least and greatest value with a tuned optimum; None when there is none.
+        target: Value of the axis at the target.
+        target_ratio: Target over the greatest value varied (1 when inside the range).
+        reason: One sentence.
+        next_run: The cheapest run that would settle it; None when it is settled.
+    """
+
+    axis: str
+    verdict: Verdict
+    slope: float | None
+    slope_ci90: tuple[float, float] | None
+    loss_paid_percent: float | None
+    varied: tuple[float, float] | None
+    target: float
+    target_ratio: float
+    reason: str
+    next_run: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain JSON values."""
+        return {
+            "axis": self.axis,
+            "verdict": self.verdict,
+            "slope": self.slope,
+            "slope_ci90": None if self.slope_ci90 is None else list(self.slope_ci90),
+            "loss_paid_percent": self.loss_paid_percent,
+            "varied": None if self.varied is None else list(self.varied),
+            "target": self.target,
+            "target_ratio": self.target_ratio,
+            "reason": self.reason,
+            "next_run": self.next_run,
+        }
+
+
+def drift(values: Sequence[float], optima: Sequence[Optimum]) -> Drift | None:
+    """Slope of the optimum along an axis; None with fewer than two values of known error.
+
+    Args:
+        values: The axis' value at each optimum (width, tokens); repeats are allowed.
+        optima: Optima fitted together by `fit_optima`, so that they share their noise.
+    """
+    known = [
+        (math.log2(value), optimum)
+        for value, optimum in zip(values, optima, strict=True)
+        if math.isfinite(optimum.se) and optimum.edge is None
+    ]
+    if len({x for x, _ in known}) < 2:
+        return None
+    x = np.array([x for x, _ in known])
+    y = np.array([optimum.log2_value for _, optimum in known])
+    weight = np.array([optimum.se**-2 for _, optimum in known])
+    x = x - (weight @ x) / weight.sum()
+    spread = weight @ x**2
+    slope = float((weight * x) @ y / spread)
+    residuals = y - (weight @ y) / weight.sum() - slope * x
+    extra = len(known) - 2
+    birge = math.sqrt(float(weight @ residuals**2) / extra) if extra else 1.0
+    se = float(spread**-0.5) * max(1.0, birge)
+    reach = float(stats.t.ppf(0.95, min(optimum.dof for _, optimum in known))) * se
+    return Drift(slope, se, (slope - reach, slope + reach))
+
+
+def loss_paid_percent(own: Optimum, used: Optimum) -> LossPaid:
+    """What it costs at one scale to use another scale's optimum.
+
+    Half the curvature of log loss times the squared distance of the two optima, which is what
+    the fitted curve says near its vertex. The noise of the two optima makes a distance, and so a
+    cost, even where there is none; that expected share is taken off (never below zero).
+
+    Args:
+        own: Optimum at the scale where the loss is paid.
+        used: The optimum that is used there instead.
+    """
+    distance = own.log2_value - used.log2_value
+    variance = own.se**2 + used.se**2
+    if not math.isfinite(variance):
+        return LossPaid(math.nan, math.inf)
+    square = max(0.0, distance**2 - variance)
+    # Var(d^2) = 4 d^2 s^2 + 2 s^4 for a Gaussian distance d with error s.
+    square_se = math.sqrt(4 * square * variance + 2 * variance**2)
+    se = 0.5 * math.hypot(own.curvature * square_se, own.curvature_se * square)
+    return LossPaid(50 * own.curvature * square, 100 * se)
+
+
+def losses_paid(
+    values: Sequence[float], optima: Sequence[Optimum], base_value: float
+) -> list[LossPaid]:
+    """Loss paid at every scale above the base for using the base's optimum, in order of scale.
+
+    Raises:
+        WindtunnelError: The base has no optimum among the values.
+    """
+    pairs = sorted(zip(values, optima, strict=True), key=lambda pair: pair[0])
+    base = next((optimum for value, optimum in pairs if value == base_value), None)
+    if base is None:
+        raise WindtunnelError(
+            f"transfer: no optimum was tuned at the base, {base_value:g}; tune it there as well"
+        )
+    return [loss_paid_percent(optimum, base) for value, optimum in pairs if value > base_value]
+
+
+def judge_axis(
+    axis: str,
+    values: Sequence[float],
+    optima: Sequence[Optimum],
+    losses: Sequence[LossPaid],
+    target_value: float,
+) -> AxisVerdict:
+    """Say whether the optimum transfers along one axis.
+
+    `transfers`: the 90 % range of the slope lies within +-0.4 and the loss paid is at most 0.5 %
+    at every larger scale. `drifts`: that range lies wholly outside +-0.4, or the loss paid is
+    above 0.5 % by more than its noise. Else `cannot say`.
+
+    Args:
+        axis: Name of the axis.
+        values: Its value at each optimum.
+        optima: The optima, fitted together.
+        losses: Loss paid at the larger scales, from `losses_paid`.
+        target_value: Its value at the target.
+
+    Raises:
+        WindtunnelError: A value that is not positive.
+    """
+    for value in (*values, target_value):
+        if not (math.isfinite(value) and value > 0):
+            raise WindtunnelError(f"transfer: {axis} = {value} is not a positive number")
+    line = drift(values, optima)
+    paid = [loss for loss in losses if math.isfinite(loss.percent)]
+    most = max(paid, key=lambda loss: loss.percent, default=None)
+    low, high = (min(values), max(values)) if values else (None, None)
+    ratio = 1.0 if high is None else max(1.0, target_value / high)
+
+    def verdict(word: Verdict, reason: str, next_run: str | None = None) -> AxisVerdict:
+        return AxisVerdict(
+            axis=axis,
+            verdict=word,
+            slope=None if line is None else line.slope,
+            slope_ci90=None if line is None else line.ci90,
+            loss_paid_percent=None if most is None else most.percent,
+            varied=None if low is None or high is None else (low, high),
+            target=target_value,
+            target_ratio=ratio,
+            reason=reason,
+            next_run=next_run,
+        )
+
+    if len(set(values)) < 2:
+        if values and target_value == values[0]:
+            return verdict("transfers", f"{axis} is the same at the target as on the ladder")
+        return verdict(
+            "cannot say",
+            f"the target changes {axis}, but the ladder holds one value of it",
+            f"a sweep at a second value of {axis}, half or twice the ladder's"
+            if values
+            else f"sweeps at two values of {axis}",
+        )
+    open_ends = [
+        (value, optimum)
+        for value, optimum in sorted(zip(values, optima, strict=True), key=lambda pair: pair[0])
+        if optimum.edge is not None or not math.isfinite(optimum.se)
+    ]
+    if line is None:
+        value, optimum = open_ends[0]
+        where = {"low": "below", "high": "above", None: "around"}[optimum.edge]
+        return verdict(
+            "cannot say",
+            f"fewer than two values of {axis} have an optimum that the tried values bracket",
+            f"more values {where} {optimum.value:.3g} at {axis} = {value:g}",
+        )
+    low90, high90 = line.ci90
+    span = f"{line.slope:+.2f} octaves an octave (90 % range {low90:+.2f} to {high90:+.2f})"
+    if low90 > SLOPE_LIMIT or high90 < -SLOPE_LIMIT:
+        return verdict("drifts", f"the optimum moves by {span} along {axis}")
+    quantile = float(stats.t.ppf(0.95, optima[0].dof))
+    sure = [loss for loss in paid if loss.percent - quantile * loss.se > LOSS_LIMIT_PERCENT]
+    if sure:
+        worst = max(sure, key=lambda loss: loss.percent)
+        return verdict(
+            "drifts",
+            f"keeping the base's optimum costs {worst.percent:.2f} % of the loss along {axis}, "
+            f"more than {LOSS_LIMIT_PERCENT} %",
+        )
+    steady = low90 >= -SLOPE_LIMIT and high90 <= SLOPE_LIMIT
+    cheap = most is None or most.percent <= LOSS_LIMIT_PERCENT
+    if steady and cheap and not open_ends:
+        beyond = f"; the target lies {ratio:.1f} times beyond the range" if ratio > 1 else ""
+        return verdict("transfers", f"the optimum moves by {span} along {axis}{beyond}")
+    weakest_value, weakest = max(
+        zip(values, optima, strict=True),
+        key=lambda pair: (pair[1].edge is not None, pair[1].se, -pair[0]),
+    )
+    if open_ends:
+        reason = f"the optimum at {axis} = {weakest_value:g} is not bracketed clearly"
+    elif not cheap and most is not None:
+        reason = (
+            f"keeping the base's optimum seems to cost {most.percent:.2f} % of the loss along "
+            f"{axis}, but the noise could make that"
+        )
+    else:
+        reason = f"the slope along {axis}, {span}, could be within +-{SLOPE_LIMIT} or beyond"
+    where = {"low": "below", "high": "above", None: "around"}[weakest.edge]
+    return verdict(
+        "cannot say",
+        reason,
+        f"two more values {where} {weakest.value:.3g} at {axis} = {weakest_value:g}",
+    )
