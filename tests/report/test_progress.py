@@ -102,6 +102,16 @@ def test_on_a_terminal_a_bar_with_both_times_and_brackets_kept(monkeypatch):
     assert "100 %" in out.getvalue()
 
 
+def test_a_result_printed_under_a_live_bar_goes_to_standard_output(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    out = io.StringIO()
+    with StudyProgress(console=Console(file=out, force_terminal=True)) as progress:
+        progress.step("Tuning", total=1.0)
+        print("result")
+    assert capsys.readouterr().out == "result\n"
+    assert "result" not in out.getvalue()
+
+
 def test_a_finished_steps_clock_stands_still(monkeypatch):
     monkeypatch.setenv("TERM", "xterm-256color")
     clock = Clock()

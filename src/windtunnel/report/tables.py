@@ -188,13 +188,14 @@ def _check(content: StudyContent) -> Markup | None:
 
 def _forecast(content: StudyContent) -> Markup | None:
     rows = []
+    verdict = []
     if content.forecast is not None:
         forecast = content.forecast
-        verdict = f"{forecast.verdict}: {forecast.reason}" if forecast.reason else forecast.verdict
+        reason = f": {forecast.reason}" if forecast.reason else ""
+        verdict.append(tag("p", f"Forecast: {forecast.verdict}{reason}"))
         rows += [
             ("Forecast", fixed(forecast.loss)),
             ("90 % range", interval(forecast.ci90)),
-            ("Verdict", verdict),
             ("Written down at", moment(forecast.made_at) or NOTHING),
         ]
     if content.target is not None:
@@ -215,7 +216,8 @@ def _forecast(content: StudyContent) -> Markup | None:
         ]
     if not rows:
         return None
-    return _section("Forecast and target", table((Column("What"), Column("Value", "number")), rows))
+    columns = (Column("What"), Column("Value", "number"))
+    return _section("Forecast and target", *verdict, table(columns, rows))
 
 
 def _cost(content: StudyContent) -> Markup | None:
