@@ -37,7 +37,7 @@ tbody th{font-weight:400}
 .number{text-align:right;white-space:nowrap}
 .name{overflow-wrap:anywhere;min-width:9rem}
 .why{min-width:16rem}
-tbody .plan-name{font-family:ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace;font-size:.875em}
+tbody .plan-name{font:.875em ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 summary{cursor:pointer;font-size:1rem}
 dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.35rem 1.5rem;margin:.5rem 0}
 dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
