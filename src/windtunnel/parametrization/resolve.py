@@ -1,0 +1,200 @@
+"""Resolve a rule: match the target's parameters with base's and work out their factors."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+from torch import nn
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.models.family import Declarations, Family
+from windtunnel.optimizers import geometry_of
+from windtunnel.parametrization.gauge import move_into_weights
+from windtunnel.parametrization.names import below, matches
+from windtunnel.parametrization.plan import ParameterPlan
+from windtunnel.parametrization.roles import Kind, as_family, kinds, shapes
+from windtunnel.parametrization.rule import BLOCK, BRANCH, NONE, Powers, Rule, Scaling, load_rule
+from windtunnel.scale import Geometry, Role, Scale
+
+
+def resolve(
+    family: Family | Callable[[int, int], nn.Module],
+    base: Scale,
+    target: Scale,
+    rule: str,
+    optimizer: str,
+    declarations: Declarations | None,
+) -> tuple[ParameterPlan, ...]:
+    """The plan's entries; see `windtunnel.parametrization.plan.plan`."""
+    family = as_family(family)
+    declared = family.declarations if declarations is None else declarations
+    at_base = kinds(family, base, declared)
+    deep = base.replace(depth=target.depth)
+    at_depth = at_base if deep == base else kinds(family, deep, declared)
+    resolver = _Resolver(
+        load_rule(rule), geometry_of(optimizer), declared, base, target, tuple(at_depth)
+    )
+    target_shapes = shapes(family, target)
+    _refuse_strangers({kind.name for kind in at_depth}, set(target_shapes))
+    return tuple(
+        resolver.parameter(kind, origin, target_shapes[kind.name])
+        for kind, origin in zip(at_depth, _origins(at_base, at_depth), strict=True)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Resolver:
+    rule: Rule
+    geometry: Geometry
+    declared: Declarations
+    base: Scale
+    target: Scale
+    kinds: tuple[Kind, ...]
+
+    def __post_init__(self) -> None:
+        self._refuse_missing_declarations()
+
+    def parameter(self, kind: Kind, origin: Kind, shape: tuple[int, ...]) -> ParameterPlan:
+        """The entry of one parameter."""
+        fan_in, fan_out = self._ratios(kind, origin, shape)
+        inside = self.declared.blocks is not None and matches(self.declared.blocks, kind.name)
+        scaling = self.rule.scaling(self.geometry, kind.role)
+        if inside:
+            scaling *= self.rule.scaling(self.geometry, BLOCK)
+        extra = self._multiplier(kind)
+        gauge = scaling.multiplier * extra
+        moved = move_into_weights(scaling, extra, self.geometry)
+        depth = self.target.depth / self.base.depth
+
+        def factor(powers: Powers) -> float:
+            return powers.at(fan_in, fan_out, depth)
+
+        return ParameterPlan(
+            name=kind.name,
+            also=kind.names[1:],
+            role=kind.role,
+            residual=inside,
+            shape=shape,
+            base_name=origin.name,
+            base_shape=origin.shape,
+            init=factor(moved.init),
+            lr=factor(moved.lr),
+            weight_decay=factor(moved.weight_decay),
+            eps=factor(moved.eps),
+            gauge=factor(gauge),
+        )
+
+    def _multiplier(self, kind: Kind) -> Powers:
+        """Forward multipliers on the output of the module that holds the parameter."""
+        module = kind.name.rpartition(".")[0]
+        multiplier = NONE
+        if any(below(pattern).fullmatch(module) for pattern in self.declared.branch_outputs):
+            multiplier *= self.rule.scaling(self.geometry, BRANCH).multiplier
+        gain = self.declared.tied_head_gain
+        if gain is not None and module == gain.rpartition(".")[0]:
+            # Only the gain's own dimension is known here; it is the head's fan-in.
+            head = self.rule.scaling(self.geometry, Role.OUTPUT).multiplier
+            multiplier *= Powers(fan_out=head.fan_in, depth=head.depth)
+        return multiplier
+
+    def _ratios(self, kind: Kind, origin: Kind, shape: tuple[int, ...]) -> tuple[float, float]:
+        """Ratios of fan-in and fan-out to base's; one where there is none."""
+        fixed = [a for a, g in zip(kind.shape, kind.grows, strict=True) if not g]
+        fixed_here = [a for a, g in zip(shape, kind.grows, strict=True) if not g]
+        if kind.shape != origin.shape or fixed != fixed_here:
+            raise WindtunnelError(
+                f"{kind.name}: {list(shape)} at the target does not follow from "
+                f"{list(origin.shape)} at base, a dimension changes that does not grow with "
+                "width; keep it fixed, or change base too"
+            )
+        ratios = [here / there for here, there in zip(shape, origin.shape, strict=True)]
+        return tuple(1.0 if d is None else ratios[d] for d in (kind.fan_in, kind.fan_out))  # type: ignore[return-value]
+
+    def _refuse_missing_declarations(self) -> None:
+        names = [kind.name for kind in self.kinds]
+        modules = {name.rpartition(".")[0] for name in names}
+        for pattern in self.declared.branch_outputs:
+            if not any(below(pattern).fullmatch(module) for module in modules):
+                raise WindtunnelError(
+                    f"declarations.branch_outputs: no module with parameters is called '{pattern}'"
+                )
+        blocks = self.declared.blocks
+        if blocks is not None and not any(matches(blocks, name) for name in names):
+            raise WindtunnelError(f"declarations.blocks: no parameter is below '{blocks}'")
+        if self.base.width != self.target.width:
+            self._refuse_tied_head(names)
+        if self.base.depth != self.target.depth:
+            self._refuse_undeclared_branches()
+
+    def _refuse_tied_head(self, names: list[str]) -> None:
+        gain = self.declared.tied_head_gain
+        if gain is not None and gain not in names:
+            raise WindtunnelError(f"declarations.tied_head_gain: no parameter is called '{gain}'")
+        head = next((kind for kind in self.kinds if kind.tied_head), None)
+        if gain is not None and head is None:
+            raise WindtunnelError(
+                f"declarations.tied_head_gain: '{gain}' is declared but no head is tied to an "
+                "embedding; drop the declaration"
+            )
+        needed = self.rule.scaling(self.geometry, Role.OUTPUT).multiplier != NONE
+        if head is not None and gain is None and needed:
+            raise WindtunnelError(
+                f"{head.name}: tied with {', '.join(head.names[1:])}, so the readout's multiplier "
+                "can't go into it; declare Declarations(tied_head_gain=...), the final norm's gain "
+                "that only the head reads"
+            )
+
+    def _refuse_undeclared_branches(self) -> None:
+        block = self.rule.scaling(self.geometry, BLOCK)
+        branch = self.rule.scaling(self.geometry, BRANCH)
+        if block != Scaling() and self.declared.blocks is None:
+            raise WindtunnelError(
+                f"rule '{self.rule.name}' scales residual blocks with depth and none are known; "
+                "declare Declarations(blocks='blocks.*')"
+            )
+        if branch != Scaling() and not self.declared.branch_outputs:
+            raise WindtunnelError(
+                f"rule '{self.rule.name}' scales residual branches with depth and none are known; "
+                "declare Declarations(branch_outputs=('blocks.*.down', ...)), the last linear "
+                "module of each branch"
+            )
+
+
+def _origins(at_base: list[Kind], at_depth: list[Kind]) -> list[Kind]:
+    """For each parameter the one of base that stands at the same relative place."""
+    here, there = _alike(at_depth), _alike(at_base)
+    for likeness, found in here.items():
+        if likeness not in there:
+            raise _unmatched(found[0].name, "the target", "base")
+    for likeness, found in there.items():
+        if likeness not in here:
+            raise _unmatched(found[0].name, "base", "the target")
+    place: dict[str, Kind] = {}
+    for likeness, found in here.items():
+        originals = there[likeness]
+        for index, kind in enumerate(found):
+            place[kind.name] = originals[index * len(originals) // len(found)]
+    return [place[kind.name] for kind in at_depth]
+
+
+def _alike(found: list[Kind]) -> dict[tuple[object, ...], list[Kind]]:
+    groups: dict[tuple[object, ...], list[Kind]] = {}
+    for kind in found:
+        groups.setdefault(kind.likeness, []).append(kind)
+    return groups
+
+
+def _refuse_strangers(expected: set[str], found: set[str]) -> None:
+    for name in sorted(expected ^ found):
+        known, unknown = ("base width", "target width")
+        if name in found:
+            known, unknown = unknown, known
+        raise _unmatched(name, f"the model at the {known}", f"the one at the {unknown}")
+
+
+def _unmatched(name: str, present: str, absent: str) -> WindtunnelError:
+    return WindtunnelError(
+        f"{name}: a parameter of {present} with no counterpart in {absent}; a model may only "
+        "differ in width and in the number of its blocks"
+    )
