@@ -55,7 +55,8 @@ def quickstart(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")], as_json: AsJson = False
+    folder: Annotated[Path, typer.Argument(help="Folder of the new study.")],
+    as_json: AsJson = False,
 ) -> None:
     """Write a commented study.yaml to start from."""
     from windtunnel.studies.template import initialise
@@ -86,7 +87,7 @@ def explain(
     from windtunnel.report.terminal import print_plan
     from windtunnel.studies.explain import explain as explain_plan
 
-    plan = explain_plan(_open(study), scale)
+    plan = explain_plan(_open(study), scale, every_block=as_json)
     if as_json:
         _print(plan, "", as_json)
     else:

@@ -1,0 +1,1 @@
+"""The workflow of a study, step by step."""

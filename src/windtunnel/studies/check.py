@@ -26,18 +26,17 @@ def check(study: Study, rule: str | None, progress: StudyProgress) -> dict[str, 
     from windtunnel.parametrization.check import check as coordinate_check
 
     bracket = study.spec.search.hyperparameters["lr"]
-    bar = progress.step(f"Checking {rule} in width", total=1.0)
-    outcome = coordinate_check(
-        study.family,
-        rule=rule,
-        optimizer=study.spec.optimizer,
-        base=study.base,
-        widths=study.spec.ladder.width,
-        batch=lambda seed: study.torch_batch(seed, _SEQUENCES),
-        lr=(bracket.low * bracket.high) ** 0.5,
-    )
-    bar.update(1.0)
-    bar.finish()
+    with progress.step(f"Checking {rule} in width", total=1.0) as bar:
+        outcome = coordinate_check(
+            study.family,
+            rule=rule,
+            optimizer=study.spec.optimizer,
+            base=study.base,
+            widths=study.spec.ladder.width,
+            batch=lambda seed: study.torch_batch(seed, _SEQUENCES),
+            lr=(bracket.low * bracket.high) ** 0.5,
+            on_progress=lambda done, every: bar.update(done / every),
+        )
     value = {"rule": rule, **outcome.to_json()}
     study.write(f"check-{rule}", value)
     return value

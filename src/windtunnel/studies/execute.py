@@ -51,9 +51,7 @@ def execute(
 
     spec = study.spec
     store = Store(study_database(study.folder), spec.name)
-    driver = Driver(
-        store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step]
-    )
+    driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
     devices = worker_devices(spec.device, 1 if alone else spec.workers)
     meter = _Meter(store, driver, expected)
     began = time.monotonic()
@@ -71,15 +69,18 @@ def execute(
     try:
         stop = driver.advance(budget())
         if stop is None or not all(row.done for row in driver.table()):
-            bar = progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done())
-
-            def show(news: list[str]) -> None:
-                bar.update(meter.done(), "; ".join(news) or meter.note(), total=meter.total())
-
             threads = usable_cores() if alone else 1
-            with Supervisor(study.folder, store, devices, threads=threads) as supervisor:
+            with (
+                progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done()) as bar,
+                Supervisor(study.folder, store, devices, threads=threads) as supervisor,
+            ):
+
+                def show(news: list[str]) -> None:
+                    for line in news:
+                        progress.say(line)
+                    bar.update(meter.done(), meter.note(), total=meter.total())
+
                 stop = carry_out(driver, supervisor, budget=budget, on_tick=show)
-            bar.finish(meter.note())
         table = driver.table()
     finally:
         store.close()
@@ -190,4 +191,4 @@ def _nearest(seconds_a_unit: Mapping[tuple[int, int], float], run: Run) -> float
         return float(size[0] * size[1]) * 1e-7
     known = max(seconds_a_unit)
     # Between a cost per unit that is all overhead and one that is all arithmetic.
-    return seconds_a_unit[known] * (size[0] / known[0]) ** 1.3 * size[1] / known[1]
+    return seconds_a_unit[known] * float(size[0] / known[0]) ** 1.3 * size[1] / known[1]

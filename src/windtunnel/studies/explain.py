@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Scale
 from windtunnel.studies.study import Study
 
+if TYPE_CHECKING:
+    from windtunnel.parametrization.plan import Plan
 
-def explain(study: Study, scale: str | None = None) -> dict[str, Any]:
+
+def explain(study: Study, scale: str | None = None, *, every_block: bool = True) -> dict[str, Any]:
     """The study's plan at one scale, as plain values for base hyperparameters of 1.
 
     Args:
         study: An open study.
         scale: Such as `width=256,depth=4`; axes left out are the target's.
+        every_block: List each block's parameters, instead of one row for all blocks alike.
     """
-    from windtunnel.parametrization.plan import plan
-    from windtunnel.parametrization.table import explanation
+    from windtunnel.parametrization.table import explanation, table
 
     wanted = parse_scale(scale, study.target, study.spec.unit) if scale else study.target
-    return explanation(
-        plan(study.family, study.base, wanted, study.spec.rule, study.spec.optimizer)
-    )
+    plan = _plan(study, wanted)
+    explained = explanation(plan)
+    return explained if every_block else {**explained, "parameters": table(plan)}
+
+
+def plan_rows(study: Study) -> list[dict[str, Any]]:
+    """The target's plan, one row for all blocks alike."""
+    from windtunnel.parametrization.table import table
+
+    return table(_plan(study, study.target))
+
+
+def _plan(study: Study, scale: Scale) -> Plan:
+    from windtunnel.parametrization.plan import plan
+
+    return plan(study.family, study.base, scale, study.spec.rule, study.spec.optimizer)
 
 
 def parse_scale(text: str, otherwise: Scale, unit: str) -> Scale:

@@ -101,9 +101,14 @@ def _law(
     shortest = min(point.units for point in points)
     longest = max(study.target.units, *(point.units for point in points))
     widths = {point["width"]: point["params"] for point in measured}
+    lengths = _lengths(shortest, longest, _CURVE_POINTS)
     curves = [
-        {"width": width, "params": params, "units": lengths, "loss": [law(params, u) for u in lengths]}
-        for lengths in [_lengths(shortest, longest, _CURVE_POINTS)]
+        {
+            "width": width,
+            "params": params,
+            "units": lengths,
+            "loss": [law(params, units) for units in lengths],
+        }
         for width, params in widths.items()
     ]
     target = study.family.parameter_count(study.target).non_embedding

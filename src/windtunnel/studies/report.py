@@ -10,7 +10,7 @@ from windtunnel.files import write_json
 from windtunnel.report.content import Sentence, StudyContent
 from windtunnel.report.write import write_report
 from windtunnel.studies.execute import PHASES, results
-from windtunnel.studies.explain import explain
+from windtunnel.studies.explain import plan_rows
 from windtunnel.studies.study import Study
 from windtunnel.studies.summary import cost, summarise
 from windtunnel.studies.tune import STANDARD
@@ -35,7 +35,6 @@ def study_content(study: Study) -> StudyContent:
     tuned, fitted = study.read("tune"), study.read("fit")
     forecast, target = study.read("forecast"), study.read("target")
     transfer = study.read("transfer")
-    plan = explain(study)
     content: dict[str, Any] = {
         "title": study.spec.name,
         "unit": study.spec.unit,
@@ -43,9 +42,7 @@ def study_content(study: Study) -> StudyContent:
         "rule": study.spec.rule,
         "optimizer": study.spec.optimizer,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "sentences": [
-            {"label": s.label, "text": s.text, "tone": s.tone} for s in sentences(study)
-        ],
+        "sentences": [{"label": s.label, "text": s.text, "tone": s.tone} for s in sentences(study)],
         "next_command": next_command(study),
         "sweeps": [_sweep(sweep) for sweep in (tuned or {"sweeps": []})["sweeps"]],
         "check": _checks(study),
@@ -60,7 +57,7 @@ def study_content(study: Study) -> StudyContent:
         "forecast": forecast,
         "target": None if target is None else {**target, "params": target["params_non_embedding"]},
         "cost": _cost(study, target is not None),
-        "plan": plan["parameters"],
+        "plan": plan_rows(study),
         "environment": _environment(study, target),
         "seeds": sorted({r["run"].init_seed for rows in results(study).values() for r in rows}),
     }

@@ -149,7 +149,7 @@ class Study:
         value = self.read(step)
         if value is None:
             raise WindtunnelError(
-                f"{self.folder}: no {step}.json yet; run `windtunnel {command} {self.folder}` first."
+                f"{self.folder}: has no {step}.json; first run `windtunnel {command} {self.folder}`"
             )
         return value
 

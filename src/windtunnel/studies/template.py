@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from string import Template
 
@@ -23,7 +24,7 @@ family:
 # run: torchrun --nproc-per-node 8 train.py --dim {width} --lr {lr} --plan {plan}
 
 data:
-  source: stdlib            # this Python's library source, or a path: text, folder, .jsonl, .parquet
+  source: stdlib            # this Python's library source; or a text file, folder, .jsonl, .parquet
   tokenizer: bytes          # or the path of a `tokenizers` JSON file
   sequence_length: $sequence_length
   validation_sequences: $validation_sequences
@@ -110,7 +111,7 @@ def initialise(folder: Path) -> Path:
     if path.exists():
         raise WindtunnelError(f"{path}: exists already; choose another folder or edit that file.")
     text = study_text(
-        name=folder.resolve().name or "study",
+        name=re.sub(r"[^A-Za-z0-9._-]+", "-", folder.resolve().name).strip(".-_") or "study",
         widths=[32, 64, 128],
         lengths=[409_600, 655_360, 1_024_000, 1_638_400],
         base_width=64,
