@@ -176,7 +176,7 @@ def forecast(
     tests = back_tests(data, drawn[:40], noise, prior=belief, prior_centres=centres[:40])
     nats = distance(data, target_params, target_units)
     spread = {
-        "fit": float(np.sqrt(np.mean((redrawn - said) ** 2))),
+        "fit": _normal_spread(redrawn),
         "form": form_error(tests, nats),
         "seed": noise if seed_noise is None else seed_noise,
     }
@@ -196,6 +196,12 @@ def forecast(
         back_tests=tuple(tests),
         spread=spread,
     )
+
+
+def _normal_spread(draws: Array) -> float:
+    """Standard deviation of the normal whose 90 % range is as wide as the draws' own."""
+    low, high = np.quantile(draws, [0.05, 0.95])
+    return float((high - low) / (2 * stats.norm.ppf(0.95)))
 
 
 def _axis(name: str, values: Array, target: float) -> ForecastAxis:

@@ -191,4 +191,5 @@ def _nearest(seconds_a_unit: Mapping[tuple[int, int], float], run: Run) -> float
         return float(size[0] * size[1]) * 1e-7
     known = max(seconds_a_unit)
     # Between a cost per unit that is all overhead and one that is all arithmetic.
-    return seconds_a_unit[known] * float(size[0] / known[0]) ** 1.3 * size[1] / known[1]
+    growth: float = (size[0] / known[0]) ** 1.3 * size[1] / known[1]
+    return seconds_a_unit[known] * growth

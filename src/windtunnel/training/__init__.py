@@ -1,0 +1,1 @@
+"""One run: built, trained, checkpointed, resumed and validated by one plain-torch loop."""
