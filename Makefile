@@ -35,10 +35,10 @@ format: $(VENV)/installed-dev
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-# The first Python that is new enough and can make an environment; a command that exists may still
+# The first Python, the user's own `python3` before others, that is new enough and can make an environment; a command that exists may still
 # fail (a version manager's stub, Debian without python3-venv), so each is tried.
 $(BIN)/python:
-	@for python in $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3); do \
+	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.14); do \
 		if $$python -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
 			echo "Creating $(VENV) with $$($$python --version) ..."; \
 			exec $$python -m venv $(VENV); \
