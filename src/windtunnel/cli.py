@@ -222,6 +222,8 @@ def _print(value: dict[str, Any], words: str, as_json: bool) -> None:
 
 def main() -> None:
     """Run the command line; every mistake of the user's ends in one line and exit code 2."""
+    # Workers do the work; a second thread here would only take their cores from them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     try:
         code = app(standalone_mode=False)
     except WindtunnelError as error:
