@@ -54,7 +54,7 @@ def minimize_huber(
     upper: Array,
     weights: Array | None = None,
     prior: Prior | None = None,
-    iterations: int = 100,
+    iterations: int = 200,
     tolerance: float = 1e-10,
 ) -> Solution:
     """Minimise the sum (not the mean) of Huber losses for many problems side by side.
