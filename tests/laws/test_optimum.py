@@ -141,3 +141,16 @@ def test_two_values_are_an_honest_shrug() -> None:
     found = fit_optimum(sweep({-8: 2.4, -7: 2.2}))
     assert found.edge == "high" and math.isinf(found.se)
     assert found.to_json()["se"] is None
+
+
+def test_a_seeds_level_moves_the_loss_and_not_the_optimum() -> None:
+    def loss(octave: float, level: float) -> float:
+        return 2.0 * float(np.exp(0.03 * (octave + 6.4) ** 2 + level))
+
+    octaves = (-8.0, -7.0, -6.5, -6.0, -5.0)
+    first = [Trial(2.0**o, loss(o, 0.0), seed=0) for o in octaves]
+    unlucky = [Trial(2.0**o, loss(o, 0.04), seed=1) for o in octaves[1:4]]
+    alone, together = fit_optimum(first), fit_optimum(first + unlucky)
+    assert together.log2_value == pytest.approx(alone.log2_value, abs=1e-9)
+    assert together.loss == pytest.approx(alone.loss * np.exp(0.02), rel=1e-9)
+    assert together.noise <= alone.noise

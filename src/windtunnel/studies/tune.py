@@ -112,7 +112,7 @@ def optimum_json(optimum: Optimum | None) -> dict[str, Any] | None:
 
 def trials_of(sweep: Mapping[str, Any]) -> list[Trial]:
     """A sweep's points as the laws want them."""
-    return [Trial(value=point["lr"], loss=point["loss"]) for point in sweep["points"]]
+    return [Trial(point["lr"], point["loss"], point["seed"]) for point in sweep["points"]]
 
 
 def _swept(study: Study) -> list[tuple[str, int]]:
@@ -127,7 +127,7 @@ def _first_recipe(study: Study) -> Recipe:
 
 
 def _trials(rows: Sequence[Row]) -> list[Trial]:
-    return [Trial(value=row.run.recipe.lr, loss=row.loss) for row in rows if row.done]
+    return [Trial(row.run.recipe.lr, row.loss, row.run.init_seed) for row in rows if row.done]
 
 
 def _fits(rows: Sequence[Row]) -> bool:
