@@ -203,7 +203,7 @@ def _whole_study(study: Study, as_json: bool) -> None:
 def _open(path: Path, time: str | None = None) -> Study:
     from windtunnel.studies.study import open_study
 
-    return open_study(path, time=time)
+    return open_study(path, time_limit=time)
 
 
 def _progress(quiet: bool) -> StudyProgress:

@@ -95,7 +95,9 @@ def build_on_meta(family: Family, scale: Scale) -> nn.Module:
     try:
         with torch.random.fork_rng(devices=[]), torch.device("meta"):
             return family.build(scale)
-    except NotImplementedError as error:
+    except RuntimeError as error:
+        if "meta" not in str(error):
+            raise
         raise WindtunnelError(
             f"build(width={scale.width}, depth={scale.depth}): fails under torch.device('meta') "
             f"({str(error).splitlines()[0]}); compute no values there that depend on data"

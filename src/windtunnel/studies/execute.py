@@ -54,7 +54,6 @@ def execute(
     driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
     devices = worker_devices(spec.device, 1 if alone else spec.workers)
     meter = _Meter(store, driver, expected)
-    began = time.monotonic()
 
     def budget() -> Budget:
         return Budget(
@@ -63,7 +62,7 @@ def execute(
             flops_used=sum(result["flops"] for result in store.results().values())
             if spec.budget.flops
             else 0.0,
-            seconds_used=time.monotonic() - began,
+            seconds_used=study.seconds_spent,
         )
 
     try:

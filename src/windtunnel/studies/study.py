@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +28,23 @@ _CIRCUMSTANCES = frozenset({"name", "device", "workers", "budget"})
 
 @dataclass(frozen=True)
 class Study:
-    """A study's folder and its validated spec; data and family are opened when first asked for."""
+    """A study's folder and its validated spec; data and family are opened when first asked for.
+
+    Attributes:
+        folder: Where everything of the study is kept.
+        spec: What `study.yaml` states.
+        opened: When this process opened it, on the monotonic clock.
+    """
 
     folder: Path
     spec: StudySpec
+    opened: float = field(default_factory=time.monotonic, compare=False)
+
+    @property
+    def seconds_spent(self) -> float:
+        """Wall-clock time of the study so far, earlier sessions that ended in order included."""
+        before = self.read("clock") or {"wall_seconds": 0.0}
+        return float(before["wall_seconds"]) + time.monotonic() - self.opened
 
     @property
     def fingerprint(self) -> str:
@@ -154,15 +168,15 @@ class Study:
         return value
 
 
-def open_study(path: Path, *, time: str | None = None) -> Study:
+def open_study(path: Path, *, time_limit: str | None = None) -> Study:
     """Open a study by its folder or by its `study.yaml`.
 
     Args:
         path: The folder, or the file.
-        time: Overrides the file's time budget, as `90s`, `10m` or `2h`.
+        time_limit: Overrides the file's time budget, as `90s`, `10m` or `2h`.
 
     Raises:
-        WindtunnelError: There is no readable, valid study there, or `time` is no time.
+        WindtunnelError: There is no readable, valid study there, or `time_limit` is no time.
     """
     file = path / "study.yaml" if path.is_dir() or path.suffix not in (".yaml", ".yml") else path
     if not file.exists():
@@ -170,13 +184,15 @@ def open_study(path: Path, *, time: str | None = None) -> Study:
             f"{file}: no such study; `windtunnel init {file.parent}` writes a commented one."
         )
     spec = load_study(file)
-    if time is not None:
-        spec = spec.model_copy(update={"budget": _with_time(spec.budget, time)})
+    if time_limit is not None:
+        spec = spec.model_copy(update={"budget": _with_time(spec.budget, time_limit)})
     return Study(folder=file.parent, spec=spec)
 
 
-def _with_time(budget: BudgetSpec, time: str) -> BudgetSpec:
+def _with_time(budget: BudgetSpec, time_limit: str) -> BudgetSpec:
     try:
-        return BudgetSpec(time=time, flops=budget.flops)  # type: ignore[arg-type]
+        return BudgetSpec(time=time_limit, flops=budget.flops)  # type: ignore[arg-type]
     except ValidationError as error:
-        raise WindtunnelError(f"--time: '{time}' is not a time such as 90s, 10m or 1.5h") from error
+        raise WindtunnelError(
+            f"--time: '{time_limit}' is not a time such as 90s, 10m or 1.5h"
+        ) from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 from windtunnel.report.progress import StudyProgress
@@ -24,7 +23,6 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
         The summary, also written to `summary.json`.
     """
     if study.read("target") is None:
-        began = time.monotonic()
         try:
             for rule in dict.fromkeys((study.spec.rule, STANDARD)):
                 check(study, rule, progress)
@@ -34,11 +32,6 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
             forecast(study)
             train_target(study, progress)
         finally:
-            _add_to_clock(study, time.monotonic() - began)
+            study.write("clock", {"wall_seconds": study.seconds_spent})
     write_study_report(study)
     return summarise(study)
-
-
-def _add_to_clock(study: Study, seconds: float) -> None:
-    before = study.read("clock") or {"wall_seconds": 0.0}
-    study.write("clock", {"wall_seconds": before["wall_seconds"] + seconds})
