@@ -1,0 +1,117 @@
+"""The quickstart over several seeds: forecast against target, and how far the optimum drifts.
+
+Each seed is a whole `windtunnel quickstart --seed S` in a folder of its own. The forecast of every
+study is written down before its target is trained; nothing is left out or run again. --write puts
+the table into benchmarks/results/quickstart_seeds.{json,md}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+COMMAND = [sys.executable, "-c", "from windtunnel.cli import main; main()"]
+
+
+def run_quickstart(folder: Path, seed: int, minutes: float | None) -> dict[str, Any]:
+    """One quickstart; its summary, with the wall clock from outside."""
+    options = [] if minutes is None else ["--minutes", str(minutes)]
+    began = time.perf_counter()
+    done = subprocess.run(
+        [*COMMAND, "quickstart", "--folder", str(folder), "--seed", str(seed), *options],
+        stdout=subprocess.DEVNULL,
+    )
+    seconds = time.perf_counter() - began
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return {"seed": seed, "exit_code": done.returncode, "seconds": seconds, **summary}
+
+
+def slope_with_interval(slope: float | None, ci90: list[float] | None) -> str:
+    """A slope as people read it."""
+    if slope is None or ci90 is None:
+        return "none"
+    return f"{slope:+.2f} ({ci90[0]:+.2f} to {ci90[1]:+.2f})"
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The Markdown table, a row a seed."""
+    lines = [
+        "| seed | minutes | forecast (90 % range) | verdict | target | error | inside | half-width "
+        "| mup slope (90 %) | sp slope (90 %) | loss paid | transfer | check mup / sp |",
+        "|" + "---|" * 13,
+    ]
+    for row in rows:
+        forecast, target, transfer = row["forecast"], row["target"], row["transfer"]
+        low, high = forecast["ci90"]
+        paid = transfer["loss_paid_percent"]
+        check = row["coordinate_check"]
+        lines.append(
+            f"| {row['seed']} | {row['seconds'] / 60:.1f} | {forecast['loss']:.3f} ({low:.3f} to "
+            f"{high:.3f}) | {forecast['verdict']} | {target['loss']:.3f} | "
+            f"{target['error_percent']:+.1f} % | {'yes' if target['inside'] else 'no'} | "
+            f"{50 * (high - low) / forecast['loss']:.1f} % | "
+            f"{slope_with_interval(transfer['slope'], transfer['slope_ci90'])} | "
+            f"{slope_with_interval(transfer['sp_slope'], transfer['sp_slope_ci90'])} | "
+            f"{'none' if paid is None else f'{paid:.2f} %'} | {transfer['verdict']} | "
+            f"{check['verdict']} / {check['sp_verdict']} |"
+        )
+    return "\n".join(lines)
+
+
+def digest(rows: list[dict[str, Any]]) -> str:
+    """The targets of issue 2 beside what was measured."""
+    errors = [abs(row["target"]["error_percent"]) for row in rows]
+    inside = sum(row["target"]["inside"] for row in rows)
+    halves = [
+        50 * (row["forecast"]["ci90"][1] - row["forecast"]["ci90"][0]) / row["forecast"]["loss"]
+        for row in rows
+    ]
+    slopes = [r["transfer"]["slope"] for r in rows if r["transfer"]["slope"] is not None]
+    standard = [r["transfer"]["sp_slope"] for r in rows if r["transfer"]["sp_slope"] is not None]
+    return (
+        f"Forecast error: median {statistics.median(errors):.1f} %, largest {max(errors):.1f} %; "
+        f"inside its range in {inside} of {len(rows)}; range half-width {min(halves):.1f} to "
+        f"{max(halves):.1f} %. Mean slope of log2 optimum against log2 width: mup "
+        f"{statistics.mean(slopes):+.2f}, sp {statistics.mean(standard):+.2f}. Wall clock "
+        f"{min(r['seconds'] for r in rows) / 60:.1f} to "
+        f"{max(r['seconds'] for r in rows) / 60:.1f} minutes."
+    )
+
+
+def main() -> None:
+    """Run every seed and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--minutes", type=float, help="as `windtunnel quickstart --minutes`")
+    parser.add_argument("--folder", type=Path, help="where the studies are kept")
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="quickstart-seeds-"))
+    rows = [
+        run_quickstart(folder / f"seed-{seed}", seed, options.minutes)
+        for seed in range(options.seeds)
+    ]
+    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    made = datetime.now(UTC).isoformat(timespec="minutes")
+    text = f"{made}; {machine}.\n\n{table(rows)}\n\n{digest(rows)}\n"
+    print(text)
+    if options.write:
+        RESULTS.mkdir(exist_ok=True)
+        result = {"made_at": made, "machine": machine, "seeds": rows}
+        (RESULTS / "quickstart_seeds.json").write_text(json.dumps(result, indent=1) + "\n")
+        (RESULTS / "quickstart_seeds.md").write_text(f"# The quickstart over seeds\n\n{text}")
+
+
+if __name__ == "__main__":
+    main()
