@@ -1,4 +1,4 @@
-"""One hyperparameter searched along a line: bracket, widen off an edge, refine around the best.
+"""One hyperparameter searched along a line: bracket, widen until it rises, refine around the best.
 
 Values live on a grid of half-octaves: index i stands for 2 ** (i / 2).
 """
@@ -15,8 +15,14 @@ import numpy as np
 Losses: TypeAlias = Mapping[int, float | None]  # None: still to come; inf: diverged
 
 OCTAVE = 2
-FIT_REACH = 3  # the local quadratic reads 1.5 octaves to each side of the best ...
-FIT_POINTS = 5  # ... and wants this many points there
+# The local quadratic (`windtunnel.laws.optimum`) reads 2 octaves to each side of the best, as far
+# as the loss is at most 6 % above it, and wants so many points there.
+FIT_REACH = 4
+FIT_RISE = 0.06
+FIT_POINTS = 5
+# A side counts as walked once the loss is so far above the best: twice the noise of a small run.
+# Where the loss is flat, points far out tell its minimum; half-octaves near it tell only noise.
+LEAST_RISE = 0.02
 MOST_WIDENINGS = 8
 
 
@@ -81,6 +87,9 @@ def next_step(
         return SweepStep("widen", (_within(best + OCTAVE, low, high),), best)
     if best in (tried[0], tried[-1]) and best not in limits:
         return SweepStep("edge", (), best)
+    shallow = _beyond_shallow_sides(best, losses, limits)
+    if shallow:
+        return SweepStep("widen", shallow, best)
     wanted = _around(best, tried) or _for_the_fit(best, losses, limits)
     return SweepStep("refine" if wanted else "settled", wanted, best)
 
@@ -122,14 +131,37 @@ def _within(index: int, low: float, high: float) -> int:
     return int(min(max(index, low), high))
 
 
+def _beyond_shallow_sides(
+    best: int, losses: Losses, limits: tuple[float, float]
+) -> tuple[int, ...]:
+    """An octave further on each side where the loss has hardly risen within the fit's reach."""
+    wanted = []
+    for side in (-1, 1):
+        walked = [index for index in losses if (index - best) * side > 0]
+        farthest = max(walked, key=lambda index: abs(index - best), default=best)
+        further = farthest + side * OCTAVE
+        risen = any(_rise(losses, best, index) >= LEAST_RISE for index in walked)
+        within = abs(farthest - best) < FIT_REACH and limits[0] <= further <= limits[1]
+        if within and not risen:
+            wanted.append(further)
+    return tuple(sorted(wanted))
+
+
+def _rise(losses: Losses, best: int, index: int) -> float:
+    """How far a point lies above the best, as a share of it; infinite where it diverged."""
+    at, lowest = losses[index], losses[best]
+    assert at is not None and lowest is not None, "only complete lines are judged"
+    return (at - lowest) / abs(lowest) if lowest else at
+
+
 def _around(best: int, tried: Sequence[int]) -> tuple[int, ...]:
-    """Halve the gaps on both sides of the best until its neighbours are half an octave away."""
+    """Halve the gaps on both sides of the best until its neighbours are an octave away."""
     below = [index for index in tried if index < best]
     above = [index for index in tried if index > best]
     wanted = []
-    if below and best - below[-1] > 1:
+    if below and best - below[-1] > OCTAVE:
         wanted.append(best - (best - below[-1]) // 2)
-    if above and above[0] - best > 1:
+    if above and above[0] - best > OCTAVE:
         wanted.append(best + (above[0] - best) // 2)
     return tuple(wanted)
 
@@ -137,7 +169,11 @@ def _around(best: int, tried: Sequence[int]) -> tuple[int, ...]:
 def _for_the_fit(best: int, losses: Losses, limits: tuple[float, float]) -> tuple[int, ...]:
     """Points still missing for the local quadratic, nearest first, never beyond a divergence."""
     finite = [index for index, loss in losses.items() if loss is not None and math.isfinite(loss)]
-    near = [index for index in finite if abs(index - best) <= FIT_REACH]
+    near = [
+        index
+        for index in finite
+        if abs(index - best) <= FIT_REACH and _rise(losses, best, index) <= FIT_RISE
+    ]
     cliff = min((index for index in losses if index > best and index not in finite), default=None)
     floor = max((index for index in losses if index < best and index not in finite), default=None)
     free = [
