@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from windtunnel.parametrization.rule import load_rule
 from windtunnel.report.progress import StudyProgress
 from windtunnel.studies.study import Study
 
@@ -20,11 +21,13 @@ def check(study: Study, rule: str | None, progress: StudyProgress) -> dict[str, 
         `windtunnel.parametrization.check.CoordinateCheck` as JSON values, with the rule.
     """
     rule = rule or study.spec.rule
+    load_rule(rule)
     found = study.read(f"check-{rule}")
     if found is not None:
         return found
     from windtunnel.parametrization.check import check as coordinate_check
 
+    study.begin()
     bracket = study.spec.search.hyperparameters["lr"]
     with progress.step(f"Checking {rule} in width", total=1.0) as bar:
         outcome = coordinate_check(

@@ -50,6 +50,7 @@ def execute(
     from windtunnel.training.device import usable_cores, worker_devices
 
     spec = study.spec
+    study.begin()
     store = Store(study_database(study.folder), spec.name)
     driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
     devices = worker_devices(spec.device, 1 if alone else spec.workers)
@@ -90,9 +91,11 @@ def execute(
 
 def results(study: Study) -> dict[str, list[dict[str, Any]]]:
     """Every finished run's result by step, each with its run under `run`."""
+    found: dict[str, list[dict[str, Any]]] = {step: [] for step in PHASES}
+    if not (study.folder / "study.db").exists():
+        return found
     store = Store(study_database(study.folder), study.spec.name)
     try:
-        found: dict[str, list[dict[str, Any]]] = {step: [] for step in PHASES}
         rows = {row.number: row.run for row in store.list()}
         for number, result in sorted(store.results().items()):
             found[step_of(number)].append({**result, "run": rows[number]})

@@ -16,6 +16,8 @@ from windtunnel.data import Corpus, TokenBatches, default_cache, open_corpus
 from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_json
 from windtunnel.models import build_family
+from windtunnel.optimizers import optimizer_method
+from windtunnel.parametrization.rule import load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.spec import BudgetSpec, StudySpec, load_study
 
@@ -62,9 +64,7 @@ class Study:
         """
         corpus = open_corpus(self.spec.data, default_cache())
         began_with = self.read("data")
-        if began_with is None:
-            self.write("data", {"content_hash": corpus.content_hash, "source": corpus.description})
-        elif began_with["content_hash"] != corpus.content_hash:
+        if began_with is not None and began_with["content_hash"] != corpus.content_hash:
             raise WindtunnelError(
                 f"data.source: the text of {self.spec.data.source} changed since this study began "
                 f"in {self.folder}; restore it, or start a study in a new folder. Nothing was lost."
@@ -81,19 +81,39 @@ class Study:
         """The built-in family the spec names.
 
         Raises:
-            WindtunnelError: The study trains by the user's own command, or names no known family.
+            WindtunnelError: The study trains by the user's own command, names no known family, or
+                has a scale that the family cannot build.
         """
         if self.spec.family is None:
             raise WindtunnelError(
                 "run: studies of your own command can be written down already, but this version "
                 "trains only built-in families; name one under `family:`."
             )
-        return build_family(
+        family = build_family(
             self.spec.family.name,
             self.spec.family.options,
             vocabulary_size=self.corpus.vocabulary_size,
             sequence_length=self.spec.data.sequence_length,
         )
+        ladder = [("ladder", self.proxy(width, 0)) for width in self.spec.ladder.width]
+        for section, scale in [("base", self.base), *ladder, ("target", self.target)]:
+            try:
+                family.parameter_count(scale)
+            except WindtunnelError as error:
+                place = str(error).removeprefix("scale.")
+                raise WindtunnelError(f"{section}.{place}") from error
+        return family
+
+    def begin(self) -> None:
+        """Note which data this study is about, before it writes or trains anything else.
+
+        Raises:
+            WindtunnelError: The study cannot be carried out as it is written; nothing was written.
+        """
+        _ = self.family  # refuses what cannot be trained
+        if self.read("data") is None:
+            corpus = self.corpus
+            self.write("data", {"content_hash": corpus.content_hash, "source": corpus.description})
 
     @property
     def base(self) -> Scale:
@@ -184,6 +204,8 @@ def open_study(path: Path, *, time_limit: str | None = None) -> Study:
             f"{file}: no such study; `windtunnel init {file.parent}` writes a commented one."
         )
     spec = load_study(file)
+    load_rule(spec.rule)
+    optimizer_method(spec.optimizer)
     if time_limit is not None:
         spec = spec.model_copy(update={"budget": _with_time(spec.budget, time_limit)})
     return Study(folder=file.parent, spec=spec)

@@ -23,6 +23,7 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
         The summary, also written to `summary.json`.
     """
     if study.read("target") is None:
+        study.begin()
         try:
             for rule in dict.fromkeys((study.spec.rule, STANDARD)):
                 check(study, rule, progress)
