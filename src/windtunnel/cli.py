@@ -234,11 +234,12 @@ def main() -> None:
             print(f"windtunnel: {error.format_message()}", file=sys.stderr)
         code = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:  # which is also what typer itself makes of Ctrl-C
         print(
             "\nStopped. Nothing finished is lost: the same command goes on where this one stopped.",
             file=sys.stderr,
         )
-        code = INTERRUPTED
     sys.stdout.flush()
     # Leaving at once keeps Ctrl-C under two seconds: torch's own teardown can take longer.
     os._exit(code if isinstance(code, int) else GOOD)
