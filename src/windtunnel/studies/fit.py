@@ -38,7 +38,7 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
         if at == checked_at
         for factor in (0.5, 2.0)
     ]
-    table, _ = execute(study, "fit", FixedPolicy([*runs, *beside]), progress)
+    table = execute(study, "fit", FixedPolicy([*runs, *beside]), progress)[0] if runs else ()
     outcome = {
         "points": _points(study, optima, dict(zip(between, table, strict=False))),
         "interpolation": _interpolation(checked_at, between, table, len(runs)),
