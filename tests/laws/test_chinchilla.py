@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import time
 from pathlib import Path
 
 import numpy as np
@@ -124,17 +123,6 @@ def test_a_bound_that_binds_is_named() -> None:
     assert "A" in fit_chinchilla(law_data(points)).at_bounds or (
         "alpha" in fit_chinchilla(law_data(points)).at_bounds
     )
-
-
-def test_thirty_points_and_200_refits_take_seconds() -> None:
-    data = law_data(ladder(noise=0.005, widths=(24, 32, 48, 64, 96, 128, 160)))
-    design = Design.of(data)
-    observed = np.log(data.loss) - design.middle[2]
-    draws = observed + 0.005 * np.random.default_rng(0).standard_normal((200, len(data)))
-    begin = time.process_time()
-    fit_chinchilla(data)
-    refit(design, draws)
-    assert time.process_time() - begin < 5
 
 
 @pytest.mark.parametrize("axis", ["params", "units"])

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -247,12 +246,3 @@ def test_a_missing_folder_and_a_wrong_url_are_clear_lines(tmp_path: Path) -> Non
         Store(study_database(tmp_path / "nowhere"), "study")
     with pytest.raises(WindtunnelError, match="not a usable database URL"):
         Store("nonsense", "study")
-
-
-def test_listing_500_runs_is_quick(store: Store) -> None:
-    for number in range(500):
-        store.create(number, a_run(number + 1), "tune")
-    store.list()
-    start = time.process_time()
-    store.list()
-    assert time.process_time() - start < 0.1
