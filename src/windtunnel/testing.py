@@ -36,7 +36,7 @@ def assert_check(
         lr: Learning rate at the smallest width.
         widths: Widths to compare; the smallest is base.
         depth: Depth of all of them.
-        depths: Depths to compare, at the smallest width.
+        depths: Depths to compare, at the smallest width; begin at 4.
         rule: The parametrization rule.
         optimizer: Name in `windtunnel.optimizers`.
         declarations: What shapes can't tell about the model.

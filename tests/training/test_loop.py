@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from windtunnel.errors import WindtunnelError
@@ -23,6 +25,7 @@ from windtunnel.training import environment as environment_module
 from windtunnel.training import loop
 from windtunnel.training.assemble import assemble
 from windtunnel.training.batches import Batches
+from windtunnel.training.evaluation import validate
 from windtunnel.training.loop import train
 from windtunnel.training.result import RunResult
 
@@ -396,3 +399,16 @@ def test_threads_are_set_for_the_run_and_put_back(
     assert torch.get_num_threads() == before
     assert result is not None
     assert result.environment["threads"] == 2
+
+
+def test_kept_weights_are_the_model_that_was_validated(
+    run: Run, family: Family, batches: Batches, tmp_path: Path
+) -> None:
+    plain = train(run, family=family, batches=batches, folder=tmp_path / "plain")
+    kept = train(run, family=family, batches=batches, folder=tmp_path / "kept", keep_weights=True)
+    assert same_but_for_time(plain, kept) and kept is not None
+    assert not (tmp_path / "plain" / "model.safetensors").exists()
+    model = family.build(run.scale)
+    model.load_state_dict(load_file(tmp_path / "kept" / "model.safetensors"))
+    loss, _ = validate(model, family=family, batches=batches, sequences=40, precision=nullcontext())
+    assert loss == kept.loss

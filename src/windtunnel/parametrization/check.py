@@ -19,7 +19,7 @@ Verdict = Literal["pass", "fail", "cannot say"]
 
 # Largest slope, in size, that counts as "keeps its size". Theory says 0 for a right rule and 1/2
 # or 1 for a wrong exponent, so the line lies below the smallest mistake. Measured with the
-# built-in GPT at widths 32 to 128: see benchmarks/coordinate_check.
+# built-in GPT over five sets of seeds: benchmarks/results/coordinate_check.md.
 THRESHOLD = 0.4
 _FEWEST_SIZES = 3
 
@@ -83,13 +83,13 @@ class Point:
 class CoordinateCheck:
     """What the check found.
 
-    Judged is the state after the last step: the updates, whose slopes must be within 0.4 of zero,
-    and the activations, whose slopes must not exceed 0.4. An activation may shrink: a readout that
-    starts at random does so by design (slope -1/2 at step 0 under muP), until its update dominates.
+    Growth is judged after every step, for later ones may saturate; that updates shrink, after the
+    last one. An activation may shrink: a readout that starts at random does so by design (slope
+    -1/2 at step 0 under muP) until its updates dominate.
 
     Attributes:
-        verdict: `fail` if the 90 % range of a judged slope lies beyond the threshold, `pass` if
-            all lie within, otherwise `cannot say`; the worst of all axes.
+        verdict: `fail` if the 90 % range of a judged slope lies beyond 0.4, `pass` if after the
+            last step none reaches beyond, otherwise `cannot say`; the worst of all axes.
         axis: The axis that decided.
         max_abs_slope: Largest judged slope, in size, on any axis.
         reason: One sentence on what decided.
@@ -137,13 +137,15 @@ def check(
     """Train models of several sizes for a few steps and judge how their activations scale.
 
     The check says that a rule is applied as meant, not that hyperparameters will transfer:
-    measure that too.
+    measure that too. One wrong rate can hide in a layer whose output changes more through its
+    input than through its own weights, as a branch's last one does.
 
     Args:
         family: What to build and how to compute its loss.
         base: Scale at which the rate is quoted, and the size along the other axis.
         widths: Widths to compare, at base's depth; at least three for a verdict.
-        depths: Depths to compare, at base's width.
+        depths: Depths to compare, at base's width. Begin at 4: in shallower stacks the share of
+            the stream that lies before the average branch still grows with depth.
         batch: From a seed to the one batch that run trains on; on the device of the model.
         lr: Learning rate at base.
         rule: The parametrization rule.
@@ -212,12 +214,13 @@ def _judge(
         reason = f"{len(sizes)} {axis} value(s) and {len(measured)} run(s) give no slope"
         return (), AxisCheck(axis, sizes, "cannot say", 0.0, f"{reason}; give three or more")
     slopes = fit_slopes(axis, measured)
-    last = sorted((s for s in slopes if s.step == steps), key=_size, reverse=True)
+    judged = sorted((s for s in slopes if _side(s, steps)), key=lambda s: -abs(s.slope))
+    last = [slope for slope in judged if slope.step == steps]
     if not last:
         reason = "nothing was measured that is not zero; does step(model, batch) call the model?"
         return slopes, AxisCheck(axis, sizes, "cannot say", 0.0, reason)
-    beyond = [slope for slope in last if min(map(_allowed_side(slope), slope.ci90)) > THRESHOLD]
-    unsure = [slope for slope in last if max(map(_allowed_side(slope), slope.ci90)) > THRESHOLD]
+    beyond = [s for s in judged if min(_side(s, steps) * end for end in s.ci90) > THRESHOLD]
+    unsure = [s for s in last if max(_side(s, steps) * end for end in s.ci90) > THRESHOLD]
     verdict: Verdict
     if beyond:
         verdict, reason = "fail", f"{_described(beyond[0])}; at most {THRESHOLD} is allowed"
@@ -225,20 +228,19 @@ def _judge(
         verdict, reason = "cannot say", f"only {len(sizes)} {axis}s; give three or more"
     elif unsure:
         verdict = "cannot say"
-        reason = f"{_described(unsure[0])}, across {THRESHOLD}; give more seeds or a wider range"
+        reason = f"{_described(unsure[0])}, across {THRESHOLD}; give more seeds or a lower rate"
     else:
-        verdict, reason = "pass", f"largest of {len(last)} slopes: {_described(last[0])}"
-    return slopes, AxisCheck(axis, sizes, verdict, _size(last[0]), reason)
+        verdict, reason = "pass", f"largest of {len(judged)} slopes: {_described(judged[0])}"
+    return slopes, AxisCheck(axis, sizes, verdict, abs(judged[0].slope), reason)
 
 
-def _size(slope: Slope) -> float:
-    return max(0.0, slope.slope) if slope.quantity == "activation" else abs(slope.slope)
-
-
-def _allowed_side(slope: Slope) -> Callable[[float], float]:
-    """From an end of the interval to how far it lies on the side where the slope is."""
-    upwards = slope.quantity == "activation" or slope.slope >= 0
-    return (lambda end: end) if upwards else (lambda end: -end)
+def _side(slope: Slope, steps: int) -> int:
+    """The side on which a slope is judged: 1 for growing, -1 for shrinking, 0 for neither."""
+    if slope.step == 0:
+        return 0
+    if slope.slope >= 0:
+        return 1
+    return -1 if slope.quantity == "update" and slope.step == steps else 0
 
 
 def _described(slope: Slope) -> str:

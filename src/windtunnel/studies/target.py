@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from windtunnel.errors import WindtunnelError
@@ -37,12 +38,13 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
             f"target: diverged at step {result['steps']:,} with lr {forecast['lr']:.3g}. The "
             "forecast is refuted; see the report's transfer table before spending more."
         )
-    loss, (low, high) = result["loss"], forecast["ci90"] or (None, None)
+    loss, said = result["loss"], forecast["loss"]
+    low, high = forecast["ci90"] or (None, None)
     outcome = {
         "loss": loss,
         "loss_se": result["loss_se"],
-        "error_percent": 100 * (forecast["loss"] - loss) / loss,
-        "inside": low is not None and low <= loss <= high,
+        "error_percent": None if said is None else 100 * (said - loss) / loss,
+        "inside": None if low is None else low <= loss <= high,
         "params": result["params"],
         "params_non_embedding": result["params_non_embedding"],
         "units": result["units"],
@@ -51,6 +53,7 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
         "seconds": result["seconds"],
         "environment": result["environment"],
         "exact": result["exact"],
+        "weights": str(Path("runs", run.key, "model.safetensors")),
         "finished_at": (study.read("target") or {}).get("finished_at")
         or datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -53,6 +53,12 @@ def save_checkpoint(path: Path, progress: Progress, model: nn.Module, optimizer:
     write_atomically(path, save(tensors, metadata))
 
 
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write the trained parameters alone, as safetensors; a tied parameter is there once."""
+    weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
+    write_atomically(path, save(weights))
+
+
 def load_checkpoint(
     path: Path, key: str, model: nn.Module, optimizer: Optimizer
 ) -> Progress | None:

@@ -22,7 +22,7 @@ from windtunnel.scale import Run
 from windtunnel.schedules import schedule_multiplier
 from windtunnel.training.assemble import assemble
 from windtunnel.training.batches import Batches, to_device
-from windtunnel.training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from windtunnel.training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
 from windtunnel.training.device import cpu_threads
 from windtunnel.training.environment import describe_environment, differences
 from windtunnel.training.evaluation import validate
@@ -46,6 +46,7 @@ def train(
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int, int, float], object] = lambda step, steps, loss: None,
     checkpoint_seconds: float = 20.0,
+    keep_weights: bool = False,
 ) -> RunResult | None:
     """Train one run to its end, from its checkpoint if there is one.
 
@@ -66,6 +67,8 @@ def train(
         on_progress: Told of steps done, steps in all and the last loss, at every step on a CPU
             and at every 16th on a GPU; it should return quickly.
         checkpoint_seconds: Time between checkpoints.
+        keep_weights: Write the trained model to `model.safetensors` as well; a search of many
+            runs wants only their losses.
 
     Returns:
         The result, or None if `should_stop` ended the training before it was complete.
@@ -83,6 +86,8 @@ def train(
         result = session.result()
         should_stop()  # raises, so that nothing is written, if the claim was lost meanwhile
         session.log.write()
+        if keep_weights:
+            save_weights(folder / "model.safetensors", session.trainee.model)
     write_result(folder, result)
     session.checkpoint.unlink(missing_ok=True)
     return result

@@ -64,6 +64,7 @@ def train_run(
         threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
         should_stop=should_stop,
         on_progress=on_progress,
+        keep_weights=run.scale == spec.target.scale(),
     )
     return None if result is None else result.to_json()
 
