@@ -12,7 +12,7 @@ from windtunnel.files import write_atomically
 _TEMPLATE = Template("""\
 # A Windtunnel study. Every key is shown; those after a `#` are off.
 # Amounts may be written 300000, 300_000, 300k or 2.5M; times 90s, 10m or 1.5h.
-name: $name
+name: "$name"
 
 # What is trained: a built-in family, or your own command (one of the two).
 family:
