@@ -164,7 +164,7 @@ class Study:
             current = value.pop("study") == self.fingerprint
         except FileNotFoundError:
             return None
-        except (ValueError, KeyError, AttributeError) as error:
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise WindtunnelError(
                 f"{path}: damaged; delete it and run the same command again."
             ) from error
