@@ -59,7 +59,7 @@ search:
   hyperparameters:
     lr: {low: 0.004, high: 0.064, points: 5}   # widened when the best is at an edge
   seeds: $seeds                  # runs of each scale's best rates, with different seeds
-  parallelism: 4            # decisions open at once; the same on every machine, so results repeat
+  parallelism: $parallelism            # decisions open at once; the same on every machine, so results repeat
 
 # budget: {time: 2h, flops: 1.0e+15}
 workers: auto               # one a core, or one a visible GPU
@@ -80,6 +80,7 @@ def study_text(
     validation_sequences: int = 768,
     batch: int = 1024,
     seeds: int = 2,
+    parallelism: int = 4,
     seed: int = 0,
 ) -> str:
     """Fill in the template; lengths and `target_tokens` in tokens, `batch` in tokens a step."""
@@ -97,6 +98,7 @@ def study_text(
         validation_sequences=validation_sequences,
         batch=batch,
         seeds=seeds,
+        parallelism=parallelism,
         seed=seed,
     )
 
