@@ -147,7 +147,8 @@ def check(
         depths: Depths to compare, at base's width. Begin at 4: in shallower stacks the share of
             the stream that lies before the average branch still grows with depth.
         batch: From a seed to the one batch that run trains on; on the device of the model.
-        lr: Learning rate at base.
+        lr: Learning rate at base. Near the largest that trains, seeds scatter and the check
+            can't say; a half or a third of the tuned rate is a good choice.
         rule: The parametrization rule.
         optimizer: Name in `windtunnel.optimizers`.
         seeds: Seeds of initialisation and batch; all sizes share them.
