@@ -43,7 +43,7 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="Where the study is kept.")] = Path(
         "windtunnel-quickstart"
     ),
-    minutes: Annotated[float, typer.Option(min=2, help="Time to fill, at most.")] = 9,
+    minutes: Annotated[float, typer.Option(min=2, help="Time to fill, at most.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every run.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -100,6 +100,7 @@ def check(
     rule: Annotated[
         str | None, typer.Option(help="sp, mup or completep; the study's own by default.")
     ] = None,
+    depth: Annotated[bool, typer.Option(help="Check in depth instead of width.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Do activations and updates keep their size as the model grows?"""
@@ -108,7 +109,7 @@ def check(
 
     opened = _open(study)
     with _progress(as_json) as progress:
-        outcome = run_check(opened, rule, progress)
+        outcome = run_check(opened, rule, progress, depth=depth)
     _say(outcome, [check_sentence(outcome)], as_json)
     raise typer.Exit(_EXIT_CODES.get(outcome["verdict"], GOOD))
 

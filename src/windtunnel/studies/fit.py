@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from windtunnel.laws.optimum import Trial, fit_optimum
+from windtunnel.laws.optimum import Trial, fit_optima, fit_optimum
 from windtunnel.report.progress import StudyProgress
 from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
 from windtunnel.search.table import Row
 from windtunnel.studies.execute import execute
 from windtunnel.studies.study import Study
-from windtunnel.studies.tune import optimum_json
+from windtunnel.studies.tune import optimum_json, trials_of
 
 Optima = Mapping[tuple[int, int], Mapping[str, Any]]  # (width, units) -> tuned optimum
 
@@ -21,9 +21,12 @@ Optima = Mapping[tuple[int, int], Mapping[str, Any]]  # (width, units) -> tuned 
 def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
     """Train the ladder's lengths between the tuned ones and write the law's points to `fit.json`.
 
-    A tuned scale enters with the loss at its fitted optimum; a length between with the loss of one
-    run at the rate interpolated in log-tokens. At one scale between, rates an octave to either
-    side are trained too, to see whether the interpolated one was right.
+    A tuned scale enters with the loss of its first seed at the fitted optimum; a length between
+    with that of one run at the rate interpolated in log-tokens. It is one seed throughout, and the
+    target's: a seed's luck lasts along the lengths, so mixing seeds would bend the curve.
+
+    At one scale between, rates an octave to either side are trained too, to see whether the
+    interpolated one was right.
     """
     optima = tuned_optima(study)
     between = _between(study, optima)
@@ -94,11 +97,11 @@ def _checked_scale(study: Study) -> tuple[int, int] | None:
 def _points(
     study: Study, optima: Optima, between: Mapping[tuple[int, int], Row]
 ) -> list[dict[str, Any]]:
-    losses = {at: (o["loss"], o["loss_se"]) for at, o in optima.items()} | {
-        at: (row.loss, row.loss_se) for at, row in between.items() if row.loss is not None
+    losses = _tuned_losses(study) | {
+        at: row.loss for at, row in between.items() if row.loss is not None
     }
     points = []
-    for (width, units), (loss, loss_se) in sorted(losses.items()):
+    for (width, units), loss in sorted(losses.items()):
         count = study.family.parameter_count(study.proxy(width, units))
         points.append(
             {
@@ -106,11 +109,21 @@ def _points(
                 "params": count.non_embedding,
                 "units": units,
                 "loss": loss,
-                "loss_se": loss_se,
                 "tuned": (width, units) in optima,
             }
         )
     return points
+
+
+def _tuned_losses(study: Study) -> dict[tuple[int, int], float]:
+    """The first seed's loss at the optimum of every tuned scale of the study's own rule."""
+    first = study.run(study.spec.rule, study.base, study.spec.recipe.recipe(lr=1.0)).init_seed
+    trials = {
+        (sweep["width"], sweep["units"]): [t for t in trials_of(sweep) if t.seed == first]
+        for sweep in study.needed("tune", "tune")["sweeps"]
+        if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
+    }
+    return {at: optimum.loss for at, optimum in fit_optima(trials).items()}
 
 
 def _interpolation(

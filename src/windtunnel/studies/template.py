@@ -59,7 +59,7 @@ search:
   hyperparameters:
     lr: {low: 0.004, high: 0.064, points: 5}   # widened when the best is at an edge
   seeds: $seeds                  # runs of each scale's best rates, with different seeds
-  parallelism: $parallelism            # decisions open at once; the same on every machine, so results repeat
+  parallelism: $parallelism            # decisions open at once, on any machine, so results repeat
 
 # budget: {time: 2h, flops: 1.0e+15}
 workers: auto               # one a core, or one a visible GPU

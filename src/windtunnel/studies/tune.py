@@ -31,7 +31,12 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
         return [cell.template for cell in policy.cells for _ in range(counts[cell.name])]
 
     table, reason = execute(study, "tune", policy, progress, expected=expected)
-    outcome = {"rule": study.spec.rule, "sweeps": sweeps(policy, table), "reason": reason}
+    found = sweeps(policy, table)
+    outcome = {
+        "rule": study.spec.rule,
+        "sweeps": found + _shared_with_standard(study, found),
+        "reason": reason,
+    }
     study.write("tune", outcome)
     return outcome
 
@@ -40,28 +45,34 @@ def ladder_policy(study: Study) -> LadderPolicy:
     """The study's search: its own rule at both lengths, and `sp` at the shortest, for contrast.
 
     The first cell starts cold from the spec's bracket; every other one starts from the optimum of
-    the next smaller width, or of the same width at the shortest length.
+    the next smaller width, or of the same width at the shortest length. At base every rule changes
+    nothing, so `sp` is not trained there again.
     """
     search = study.spec.search
     widths, lengths = study.spec.ladder.width, study.spec.ladder.units
     cells = []
     for rule, units in _swept(study):
         for position, width in enumerate(widths):
+            if rule == STANDARD != study.spec.rule and at_base(study, width):
+                continue
             if rule == study.spec.rule and units > lengths[0]:
                 warm: str | None = cell_name(rule, width, lengths[0])
                 shift = 0.0
             elif position:
-                warm = cell_name(rule, widths[position - 1], units)
-                shift = -math.log2(width / widths[position - 1]) if rule == STANDARD else 0.0
+                smaller = widths[position - 1]
+                shared = at_base(study, smaller)
+                warm = cell_name(study.spec.rule if shared else rule, smaller, units)
+                shift = -math.log2(width / smaller) if rule == STANDARD else 0.0
             else:
                 warm, shift = None, 0.0
+            replicated = rule == study.spec.rule and units == lengths[0]
             cells.append(
                 Cell(
                     name=cell_name(rule, width, units),
                     template=study.run(rule, study.proxy(width, units), _first_recipe(study)),
                     warm=warm,
                     shift=shift,
-                    seeds=search.seeds if units == lengths[0] else 1,
+                    seeds=search.seeds if replicated else 1,
                 )
             )
     axes = [
@@ -71,6 +82,11 @@ def ladder_policy(study: Study) -> LadderPolicy:
         )
     ]
     return LadderPolicy(cells, axes)
+
+
+def at_base(study: Study, width: int) -> bool:
+    """Whether a ladder scale of this width is the base's size, where every rule is the same."""
+    return (width, study.spec.ladder.depth) == (study.base.width, study.base.depth)
 
 
 def cell_name(rule: str, width: int, units: int) -> str:
@@ -96,6 +112,20 @@ def sweeps(policy: LadderPolicy, table: Table) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _shared_with_standard(study: Study, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The base's sweep at the shortest length, which is `sp`'s as well."""
+    if study.spec.rule == STANDARD:
+        return []
+    shortest = study.spec.ladder.units[0]
+    return [
+        {**sweep, "rule": STANDARD}
+        for sweep in found
+        if sweep["rule"] == study.spec.rule
+        and sweep["units"] == shortest
+        and at_base(study, sweep["width"])
+    ]
 
 
 def optimum_json(optimum: Optimum | None) -> dict[str, Any] | None:

@@ -22,11 +22,11 @@ _TONES: dict[str, Tone] = {
 
 def check_sentence(outcome: Mapping[str, Any]) -> Sentence:
     """What the coordinate check found."""
-    slope = outcome["max_abs_slope"]
+    slope, axis = outcome["max_abs_slope"], outcome["axis"]
     steepest = "" if slope is None else f" (steepest slope {slope:.2f})"
     words = {
-        "pass": "activations and updates keep their size as the model grows",
-        "fail": "activations or updates change their size as the model grows",
+        "pass": f"activations and updates keep their size as {axis} grows",
+        "fail": f"activations or updates change their size as {axis} grows",
         "cannot say": "the check cannot say whether sizes stay the same",
     }[outcome["verdict"]]
     reason = f": {outcome['reason']}" if outcome["verdict"] == "cannot say" else ""
