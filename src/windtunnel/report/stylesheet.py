@@ -7,7 +7,7 @@ STYLESHEET = """
 *{box-sizing:border-box}
 body{margin:0;background:var(--paper);color:var(--ink);
  font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
-main,footer{max-width:62rem;margin:0 auto;padding:2rem 1.25rem}
+main,footer{max-width:70rem;margin:0 auto;padding:2rem 1.25rem}
 footer{padding-top:0;color:var(--faint);font-size:.875rem}
 h1{font-size:1.9rem;line-height:1.2;margin:0}
 h2{font-size:1.25rem;line-height:1.3;margin:2.75rem 0 .5rem}
@@ -36,7 +36,7 @@ thead th{font-weight:600;white-space:nowrap}
 tbody th{font-weight:400}
 .number{text-align:right;white-space:nowrap}
 .name{overflow-wrap:anywhere;min-width:9rem}
-.why{min-width:16rem}
+.why{min-width:15rem}
 tbody .plan-name{font:.875em ui-monospace,Menlo,Consolas,"DejaVu Sans Mono",monospace}
 summary{cursor:pointer;font-size:1rem}
 dl{display:grid;grid-template-columns:minmax(8rem,max-content) 1fr;gap:.35rem 1.5rem;margin:.5rem 0}
