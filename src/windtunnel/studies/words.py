@@ -120,11 +120,12 @@ def target_sentence(outcome: Mapping[str, Any], study: Study) -> Sentence:
     reached = f"The target reached {study.spec.metric.name} {fixed(outcome['loss'])}"
     if outcome["error_percent"] is None:
         return Sentence("Target", f"{reached}; there was no forecast to hold it against.", "warn")
+    off = f"{fixed(outcome['error_percent'], 1, sign=True)} %"
+    if outcome["inside"] is None:
+        text = f"{reached}; the forecast had no range, and was off by {off}."
+        return Sentence("Target", text, "warn")
     side = "inside" if outcome["inside"] else "outside"
-    text = (
-        f"{reached}: {side} the forecast's range, which was off by "
-        f"{fixed(outcome['error_percent'], 1, sign=True)} %."
-    )
+    text = f"{reached}: {side} the forecast's range, which was off by {off}."
     return Sentence("Target", text, "good" if outcome["inside"] else "bad")
 
 
