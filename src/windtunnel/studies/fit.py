@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from windtunnel.laws.optimum import Trial, fit_optima, fit_optimum
+from windtunnel.laws.optimum import Optimum, Trial, fit_optima, fit_optimum
 from windtunnel.report.progress import StudyProgress
 from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
@@ -42,8 +42,11 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
         for factor in (0.5, 2.0)
     ]
     table = execute(study, "fit", FixedPolicy([*runs, *beside]), progress)[0] if runs else ()
+    tuned = _first_seed(study)
     outcome = {
-        "points": _points(study, optima, dict(zip(between, table, strict=False))),
+        "points": _points(study, tuned, dict(zip(between, table, strict=False))),
+        # Runs scatter about their sweeps' curves by this share of the loss, as the target will.
+        "run_noise": max(optimum.noise for optimum in tuned.values()),
         "interpolation": _interpolation(checked_at, between, table, len(runs)),
     }
     study.write("fit", outcome)
@@ -95,9 +98,11 @@ def _checked_scale(study: Study) -> tuple[int, int] | None:
 
 
 def _points(
-    study: Study, optima: Optima, between: Mapping[tuple[int, int], Row]
+    study: Study,
+    tuned: Mapping[tuple[int, int], Optimum],
+    between: Mapping[tuple[int, int], Row],
 ) -> list[dict[str, Any]]:
-    losses = _tuned_losses(study) | {
+    losses = {at: optimum.loss for at, optimum in tuned.items()} | {
         at: row.loss for at, row in between.items() if row.loss is not None
     }
     points = []
@@ -109,21 +114,21 @@ def _points(
                 "params": count.non_embedding,
                 "units": units,
                 "loss": loss,
-                "tuned": (width, units) in optima,
+                "tuned": (width, units) in tuned,
             }
         )
     return points
 
 
-def _tuned_losses(study: Study) -> dict[tuple[int, int], float]:
-    """The first seed's loss at the optimum of every tuned scale of the study's own rule."""
+def _first_seed(study: Study) -> dict[tuple[int, int], Optimum]:
+    """The first seed's optimum at every tuned scale of the study's own rule."""
     first = study.run(study.spec.rule, study.base, study.spec.recipe.recipe(lr=1.0)).init_seed
     trials = {
         (sweep["width"], sweep["units"]): [t for t in trials_of(sweep) if t.seed == first]
         for sweep in study.needed("tune", "tune")["sweeps"]
         if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
     }
-    return {at: optimum.loss for at, optimum in fit_optima(trials).items()}
+    return fit_optima(trials)
 
 
 def _interpolation(

@@ -39,7 +39,8 @@ def forecast(study: Study) -> dict[str, Any]:
         for point in fitted["points"]
     ]
     params = study.family.parameter_count(study.target).non_embedding
-    said = forecast_loss(points, params, study.target.units, seed=study.spec.seed)
+    noise = fitted["run_noise"]
+    said = forecast_loss(points, params, study.target.units, seed=study.spec.seed, seed_noise=noise)
     outcome = {
         **transferred_lr(study),
         "loss": said.loss,
@@ -51,7 +52,7 @@ def forecast(study: Study) -> dict[str, Any]:
         "spread": said.spread,
         "params": params,
         "units": study.target.units,
-        "law": None if said.law is None else _law(study, said.law, points, fitted["points"]),
+        "law": None if said.law is None else _law(study, said.law, points, fitted),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     study.write("forecast", outcome)
@@ -95,12 +96,12 @@ def _law(
     study: Study,
     law: ChinchillaFit,
     points: Sequence[LawPoint],
-    measured: Sequence[Mapping[str, Any]],
+    fitted: Mapping[str, Any],
 ) -> dict[str, Any]:
     """The law's parameters, and its curve along length for each width, with the target's range."""
     shortest = min(point.units for point in points)
     longest = max(study.target.units, *(point.units for point in points))
-    widths = {point["width"]: point["params"] for point in measured}
+    widths = {point["width"]: point["params"] for point in fitted["points"]}
     lengths = _lengths(shortest, longest, _CURVE_POINTS)
     curves = [
         {
@@ -113,7 +114,12 @@ def _law(
     ]
     target = study.family.parameter_count(study.target).non_embedding
     band: list[tuple[float, Forecast]] = [
-        (units, forecast_loss(points, target, units, seed=study.spec.seed))
+        (
+            units,
+            forecast_loss(
+                points, target, units, seed=study.spec.seed, seed_noise=fitted["run_noise"]
+            ),
+        )
         for units in _lengths(shortest, longest, _BAND_POINTS)
     ]
     known = [(units, said.loss, said.ci90) for units, said in band if said.ci90 is not None]

@@ -15,8 +15,8 @@ SEQUENCE_LENGTH = 64
 HEAD_SIZE = 8
 DEPTH = 2
 # Ladder lengths as shares of the longest, close to evenly spaced in log-tokens.
-LENGTH_SHARES = (0.25, 0.4, 0.63, 1.0)
-TARGET_SHARE = 1.25
+LENGTH_SHARES = (0.25, 0.35, 0.5, 0.71, 1.0)
+TARGET_SHARE = 1.0  # twice the largest width, as long as the longest proxy
 # More is not needed for the verdicts: about 1,600 steps at the longest length.
 LONGEST_TOKENS = 1_638_400
 PARALLELISM = 4  # decisions open at once; more cores than that would idle
@@ -79,7 +79,7 @@ def _sized(minutes: float, seed: int) -> str:
 # seven rates at the shortest length under the rule (and three replicates) and under sp (but for the
 # base's width, where the two are one), five or six rates at the longest, one run at each length
 # between, two beside one of these.
-_RUNS_AT = {0.25: 13.5, 0.4: 1.0, 0.63: 1.6, 1.0: 5.5}
+_RUNS_AT = {0.25: 13.5, 0.35: 1.0, 0.5: 1.6, 0.71: 1.0, 1.0: 5.5}
 _FIXED_SECONDS = 45.0  # imports, the two coordinate checks, fitting, the report
 _SAFETY = 0.85  # share of the time that is planned for; the rest absorbs other load
 
