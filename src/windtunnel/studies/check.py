@@ -39,6 +39,7 @@ def check(
         return found
     from windtunnel.parametrization.check import check as coordinate_check
 
+    study.begin()
     bracket = study.spec.search.hyperparameters["lr"]
     widths = sorted({*study.spec.ladder.width, study.target.width})
     depths = [study.base.depth * 2**k for k in range(_DOUBLINGS + 1)]
