@@ -17,7 +17,8 @@ help:
 	@echo "make clean    remove .venv and the tools' caches (studies are kept)"
 
 demo: $(VENV)/installed-train
-	$(BIN)/windtunnel quickstart
+	@# 3 and 4 are verdicts (missed, cannot say), said in words above; only other codes are failures.
+	$(BIN)/windtunnel quickstart || [ $$? -eq 3 -o $$? -eq 4 ]
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -q --import-mode=importlib -n $(TEST_PROCESSES) --dist loadfile

@@ -49,7 +49,9 @@ def quickstart(
 ) -> None:
     """See a whole study on this machine: no file, no network, no account."""
     from windtunnel.studies.quickstart import quickstart as start
+    from windtunnel.torch_version import require_torch
 
+    require_torch()
     _whole_study(start(folder, minutes=minutes, seed=seed), as_json)
 
 
@@ -132,7 +134,7 @@ def transfer(study: StudyPath, as_json: AsJson = False) -> None:
     from windtunnel.studies.transfer import transfer as run_transfer
     from windtunnel.studies.words import transfer_sentences
 
-    outcome = run_transfer(_open(study))
+    outcome = run_transfer(_open(study, trains=False))
     _say(outcome, transfer_sentences(outcome), as_json)
     raise typer.Exit(_EXIT_CODES.get(outcome["verdict"], GOOD))
 
@@ -198,13 +200,19 @@ def _whole_study(study: Study, as_json: bool) -> None:
             print(f"All is done in {study.folder}; nothing was trained again.")
         print_sentences(study_content(study))
         print(f"Report: {study.folder / 'report.html'}")
-    raise typer.Exit(_EXIT_CODES.get(summary["forecast"]["verdict"], GOOD))
+    missed = summary["target"]["inside"] is False
+    verdict = "missed" if missed else summary["forecast"]["verdict"]
+    raise typer.Exit(_EXIT_CODES.get(verdict, GOOD))
 
 
-def _open(path: Path, time: str | None = None) -> Study:
+def _open(path: Path, time: str | None = None, *, trains: bool = True) -> Study:
     from windtunnel.studies.study import open_study
+    from windtunnel.torch_version import require_torch
 
-    return open_study(path, time_limit=time)
+    opened = open_study(path, time_limit=time)
+    if trains:
+        require_torch()  # said at once, not by the first step that builds a model
+    return opened
 
 
 def _progress(quiet: bool) -> StudyProgress:
