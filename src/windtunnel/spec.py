@@ -258,6 +258,13 @@ class StudySpec(_Section):
                 f"recipe.batch: {self.recipe.batch:,} tokens is no whole number of sequences of "
                 f"{self.data.sequence_length}"
             )
+        searched = self.search.hyperparameters.get("warmup_fraction")
+        warmup = self.recipe.warmup if searched is None else searched.high
+        if self.recipe.schedule == "wsd" and warmup + self.recipe.decay > 1:
+            raise ValueError(
+                f"recipe.decay: with a warmup of up to {warmup:g} of the steps it leaves no room "
+                f"for {self.recipe.decay:g}; together they may take the whole run at most"
+            )
         return self
 
 
