@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.parametrization import check as coordinates
+from windtunnel.report.progress import StudyProgress
+from windtunnel.studies.check import check
+from windtunnel.studies.study import Study
+
+
+def test_it_tells_sp_from_mup(make_study: Any, quiet: StudyProgress) -> None:
+    study = make_study()
+    assert check(study, "sp", quiet)["verdict"] == "fail"
+    own = check(study, None, quiet)
+    assert own["rule"] == "mup"
+    assert own["verdict"] != "fail"
+    assert own["max_abs_slope"] < 0.5 < check(study, "sp", quiet)["max_abs_slope"]
+
+
+def test_what_was_found_is_read_again(
+    study: Study, quiet: StudyProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study.write("check-sp", {"verdict": "as before"})
+    monkeypatch.setattr(coordinates, "check", None)
+    assert check(study, "sp", quiet) == {"verdict": "as before"}
+
+
+@pytest.mark.parametrize("rule", ["mupp", "../study"])
+def test_an_unknown_rule_writes_nothing(study: Study, quiet: StudyProgress, rule: str) -> None:
+    with pytest.raises(WindtunnelError, match=r"^rule: no rule"):
+        check(study, rule, quiet)
+    assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.scale import Recipe, Scale
+from windtunnel.studies.study import Study, open_study
+
+RECIPE = Recipe(lr=0.01, batch_units=64)
+
+
+@pytest.mark.parametrize(
+    "circumstance",
+    [{"name": "other"}, {"device": "auto"}, {"workers": 7}, {"budget": {"time": "2h"}}],
+)
+def test_the_fingerprint_ignores_circumstances(
+    study: Study, make_study: Any, circumstance: dict[str, Any]
+) -> None:
+    assert make_study(**circumstance).fingerprint == study.fingerprint
+
+
+@pytest.mark.parametrize(
+    "science",
+    [
+        {"seed": 1},
+        {"rule": "sp"},
+        {"precision": "bf16"},
+        {"recipe": {"batch": 128}},
+        {"base": {"width": 32, "depth": 1, "tokens": 16_384}},
+        {"target": {"width": 256, "depth": 1, "tokens": 262_144}},
+    ],
+)
+def test_the_fingerprint_changes_with_the_science(
+    study: Study, make_study: Any, science: dict[str, Any]
+) -> None:
+    assert make_study(**science).fingerprint != study.fingerprint
+
+
+def test_what_is_written_is_read_until_the_science_changes(study: Study, make_study: Any) -> None:
+    study.write("tune", {"found": 1})
+    assert make_study(workers=2).read("tune") == {"found": 1}
+    changed = make_study(seed=1)
+    assert changed.read("tune") is None
+    with pytest.raises(WindtunnelError, match="first run `windtunnel tune"):
+        changed.needed("tune", "tune")
+
+
+@pytest.mark.parametrize("damaged", ["", "{", "[]", "3", '{"found": 1}', "\0"])
+def test_a_damaged_file_is_named(study: Study, damaged: str) -> None:
+    (study.folder / "tune.json").write_text(damaged)
+    with pytest.raises(WindtunnelError, match=r"tune\.json: damaged; delete it"):
+        study.read("tune")
+
+
+def test_a_file_of_other_bytes_than_text_is_named(study: Study) -> None:
+    (study.folder / "tune.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(WindtunnelError, match=r"tune\.json: damaged"):
+        study.read("tune")
+
+
+def test_data_that_changed_since_the_study_began(study: Study, text: Path) -> None:
+    study.begin()
+    text.write_text(text.read_text() + json.dumps({"text": "one more document"}) + "\n")
+    with pytest.raises(WindtunnelError, match=r"^data\.source: .* changed since this study began"):
+        _ = open_study(study.folder).corpus
+
+
+def test_data_that_vanished(study: Study, text: Path) -> None:
+    study.begin()
+    text.unlink()
+    with pytest.raises(WindtunnelError, match=r"^data\.source: "):
+        _ = open_study(study.folder).corpus
+
+
+def test_data_may_change_before_the_study_begins(study: Study, text: Path) -> None:
+    before = study.corpus.content_hash
+    text.write_text(text.read_text() + json.dumps({"text": "one more document"}) + "\n")
+    assert open_study(study.folder).corpus.content_hash != before
+
+
+def test_beginning_a_study_that_cannot_be_built_writes_nothing(make_study: Any) -> None:
+    study = make_study(target={"width": 129, "depth": 1, "tokens": 262_144})
+    with pytest.raises(WindtunnelError, match=r"^target\.width: 129 is no whole multiple of 8"):
+        study.begin()
+    assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]
+
+
+def test_a_study_of_ones_own_command_says_what_this_version_can_do(make_study: Any) -> None:
+    study = make_study(family=None, run="python train.py --lr {lr}")
+    with pytest.raises(WindtunnelError, match=r"^run: ") as error:
+        _ = study.family
+    assert "\n" not in str(error.value)
+
+
+def test_opening_by_folder_or_file(study: Study) -> None:
+    assert open_study(study.folder / "study.yaml").spec == study.spec
+    assert open_study(study.folder / "study.yaml").folder == study.folder
+
+
+@pytest.mark.parametrize("path", ["", "nowhere", "nowhere/study.yaml"])
+def test_no_study_there(tmp_path: Path, path: str) -> None:
+    with pytest.raises(WindtunnelError, match=r"no such study; `windtunnel init"):
+        open_study(tmp_path / path)
+
+
+@pytest.mark.parametrize(("time", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400)])
+def test_a_time_limit_overrides_the_files(make_study: Any, time: str, seconds: float) -> None:
+    study = make_study(budget={"time": "5h", "flops": 1e15})
+    budget = open_study(study.folder, time_limit=time).spec.budget
+    assert (budget.time, budget.flops) == (seconds, 1e15)
+
+
+@pytest.mark.parametrize("time", ["", "soon", "-5m", "0s", "10", "5 days"])
+def test_what_is_no_time(study: Study, time: str) -> None:
+    with pytest.raises(WindtunnelError, match=r"^--time: "):
+        open_study(study.folder, time_limit=time)
+
+
+def test_seeds_of_studies_do_not_overlap(make_study: Any) -> None:
+    seeds = {
+        make_study(seed=seed).run("mup", Scale(16, 1, 16_384), RECIPE, replicate).init_seed
+        for seed in range(3)
+        for replicate in range(5)
+    }
+    assert len(seeds) == 15
+
+
+def test_a_run_says_all_that_decides_its_numbers(study: Study) -> None:
+    run = study.run("mup", study.target, RECIPE)
+    assert run.data.content_hash == study.corpus.content_hash
+    assert dict(run.family_options)["head_size"] == 8
+    assert (run.base, run.scale) == (Scale(16, 1, 16_384), Scale(128, 1, 262_144))
