@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import io
 import json
 import os
 import random
@@ -96,6 +98,23 @@ def run(cache: Path, *arguments: str | Path) -> Ended:
     return end(start(cache, *arguments))
 
 
+def run_here(cache: Path, *arguments: str | Path) -> Ended:
+    """The same in this process, which has imported torch already; it is not to be killed."""
+    output, errors = io.StringIO(), io.StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        contextlib.redirect_stdout(output),
+        contextlib.redirect_stderr(errors),
+        pytest.raises(SystemExit) as ended,
+    ):
+        patch.setenv("WINDTUNNEL_CACHE", str(cache))
+        patch.setenv("PYTHONPATH", str(SOURCE))  # for the workers
+        patch.setattr(os, "_exit", sys.exit)
+        patch.setattr(sys, "argv", ["windtunnel", *map(str, arguments)])
+        cli.main()
+    return Ended(int(ended.value.code or 0), output.getvalue(), errors.getvalue())
+
+
 def children(pid: int) -> list[int]:
     return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
@@ -175,7 +194,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
         told.steps["tune"] = end(launch("tune", disturbed, "--json"))
         told.run = end(undisturbed)
         for step in ("explain", "check", "transfer", "fit", "forecast", "train", "report"):
-            told.steps[step] = end(launch(step, disturbed, "--json"))
+            told.steps[step] = run_here(cache, step, disturbed, "--json")
         yield told
 
 
@@ -327,21 +346,9 @@ Windtunnel = Callable[..., Ended]
 
 
 @pytest.fixture
-def windtunnel(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> Windtunnel:
-    """The command line in this process, for commands that train nothing."""
-    monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(os, "_exit", sys.exit)
-
-    def call(*arguments: str | Path) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["windtunnel", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        output, errors = capsys.readouterr()
-        return Ended(int(ended.value.code or 0), output, errors)
-
-    return call
+def windtunnel(tmp_path: Path) -> Windtunnel:
+    """The command line in this process, with an empty cache."""
+    return functools.partial(run_here, tmp_path / "cache")
 
 
 @pytest.fixture
