@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from windtunnel.search.store import Store, study_database
+from windtunnel.search.study_store import study_store
 
 STUDY = """\
 name: crash
@@ -122,7 +122,7 @@ def start(folder: Path) -> subprocess.Popen[bytes]:
 
 def table_of(folder: Path) -> list[tuple[object, ...]]:
     """Everything that must not depend on crashes; nothing that is time."""
-    store = Store(study_database(folder), "crash")
+    store = study_store(folder)
     rows = store.list()
     store.close()
     return [(r.number, r.run.key, r.purpose, r.state, r.loss, r.loss_se) for r in rows]

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from windtunnel import cli
-from windtunnel.search.store import Store, study_database
+from windtunnel.search.study_store import study_store
 
 pytest.importorskip("torch")
 
@@ -149,7 +149,7 @@ def wait_for_results(process: subprocess.Popen[str], folder: Path, count: int) -
 
 def table(folder: Path) -> list[tuple[Any, ...]]:
     """Everything in the store that must not depend on crashes and speed."""
-    store = Store(study_database(folder), "tiny")
+    store = study_store(folder)
     try:
         return [
             (row.number, row.run.key, row.purpose, row.state, row.loss, row.loss_se)

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from windtunnel.studies.report import next_command, sentences, study_content, write_study_report
 from windtunnel.studies.study import Study, open_study
 
@@ -38,10 +36,6 @@ def test_it_can_be_reported_after_every_step(copied: Study) -> None:
         study_content(copied)
 
 
-@pytest.mark.xfail(
-    raises=ZeroDivisionError,
-    reason="the store files runs under the study's name, which is a circumstance elsewhere",
-)
 def test_a_renamed_study_keeps_its_runs(copied: Study, finished: Any) -> None:
     file = copied.folder / "study.yaml"
     file.write_text(file.read_text().replace("name: small", "name: renamed"))

@@ -12,7 +12,8 @@ from windtunnel.scale import Run
 from windtunnel.search.drive import Driver
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
 from windtunnel.search.policy import Budget, Policy
-from windtunnel.search.store import Store, study_database
+from windtunnel.search.store import Store
+from windtunnel.search.study_store import study_store
 from windtunnel.search.table import Table
 from windtunnel.studies.study import Study
 
@@ -30,6 +31,7 @@ def execute(
     *,
     expected: ExpectedRuns = lambda _: [],
     alone: bool = False,
+    threads: int = 1,
 ) -> tuple[Table, str]:
     """Decide and train until the policy stops; finished runs are never repeated.
 
@@ -39,7 +41,8 @@ def execute(
         policy: Who decides.
         progress: Where the step's bar is shown.
         expected: Runs that will still be decided, for the estimate of the time left.
-        alone: Train one run at a time with every core, instead of one run a core.
+        alone: Train one run at a time, instead of one a core.
+        threads: CPU threads of each run.
 
     Returns:
         The step's table and why the policy stopped.
@@ -47,11 +50,11 @@ def execute(
     Raises:
         WindtunnelError: A run failed for good, or the budget was spent before anything finished.
     """
-    from windtunnel.training.device import usable_cores, worker_devices
+    from windtunnel.training.device import worker_devices
 
     spec = study.spec
     study.begin()
-    store = Store(study_database(study.folder), spec.name)
+    store = study_store(study.folder)
     driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
     devices = worker_devices(spec.device, 1 if alone else spec.workers)
     meter = _Meter(store, driver, expected)
@@ -63,13 +66,12 @@ def execute(
             flops_used=sum(result["flops"] for result in store.results().values())
             if spec.budget.flops
             else 0.0,
-            seconds_used=study.seconds_spent,
+            seconds_used=study.seconds_before + study.seconds_open,
         )
 
     try:
         stop = driver.advance(budget())
         if stop is None or not all(row.done for row in driver.table()):
-            threads = usable_cores() if alone else 1
             with (
                 progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done()) as bar,
                 Supervisor(study.folder, store, devices, threads=threads) as supervisor,
@@ -94,7 +96,7 @@ def results(study: Study) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {step: [] for step in PHASES}
     if not (study.folder / "study.db").exists():
         return found
-    store = Store(study_database(study.folder), study.spec.name)
+    store = study_store(study.folder)
     try:
         rows = {row.number: row.run for row in store.list()}
         for number, result in sorted(store.results().items()):

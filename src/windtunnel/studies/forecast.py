@@ -12,6 +12,7 @@ from windtunnel.laws.chinchilla import ChinchillaFit
 from windtunnel.laws.forecast import Forecast
 from windtunnel.laws.forecast import forecast as forecast_loss
 from windtunnel.laws.points import LawPoint
+from windtunnel.studies.execute import results
 from windtunnel.studies.fit import tuned_optima
 from windtunnel.studies.study import Study
 
@@ -28,6 +29,11 @@ def forecast(study: Study) -> dict[str, Any]:
     written = study.read("forecast")
     if written is not None:
         return written
+    if results(study)["target"]:
+        raise WindtunnelError(
+            "forecast: the target was trained already, so whatever is said now is no forecast; "
+            "undo the last change of study.yaml, or start a study in a new folder."
+        )
     fitted = study.needed("fit", "fit")
     points = [
         LawPoint(

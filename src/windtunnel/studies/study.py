@@ -43,10 +43,14 @@ class Study:
     opened: float = field(default_factory=time.monotonic, compare=False)
 
     @property
-    def seconds_spent(self) -> float:
-        """Wall-clock time of the study so far, earlier sessions that ended in order included."""
-        before = self.read("clock") or {"wall_seconds": 0.0}
-        return float(before["wall_seconds"]) + time.monotonic() - self.opened
+    def seconds_open(self) -> float:
+        """Wall-clock time since this process opened the study."""
+        return time.monotonic() - self.opened
+
+    @cached_property
+    def seconds_before(self) -> float:
+        """Wall-clock time of earlier sessions; a killed one counts up to its last whole step."""
+        return float((self.read("clock") or {"wall_seconds": 0.0})["wall_seconds"])
 
     @property
     def fingerprint(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from windtunnel.report.progress import StudyProgress
@@ -22,17 +24,21 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
     Returns:
         The summary, also written to `summary.json`.
     """
+    rules = dict.fromkeys((study.spec.rule, STANDARD))
+    steps: list[Callable[[], object]] = [
+        *(partial(check, study, rule, progress) for rule in rules),
+        partial(tune, study, progress),
+        partial(transfer, study),
+        partial(fit, study, progress),
+        partial(forecast, study),
+        partial(train_target, study, progress),
+    ]
     if study.read("target") is None:
-        study.begin()
-        try:
-            for rule in dict.fromkeys((study.spec.rule, STANDARD)):
-                check(study, rule, progress)
-            tune(study, progress)
-            transfer(study)
-            fit(study, progress)
-            forecast(study)
-            train_target(study, progress)
-        finally:
-            study.write("clock", {"wall_seconds": study.seconds_spent})
+        before = study.seconds_before
+        for step in steps:
+            try:
+                step()
+            finally:  # after every step, so that a kill loses little of the count
+                study.write("clock", {"wall_seconds": before + study.seconds_open})
     write_study_report(study)
     return summarise(study)

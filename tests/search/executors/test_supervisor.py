@@ -93,7 +93,7 @@ def test_a_ladder_is_searched_to_its_end_by_two_workers(folder: Path, store: Sto
         pids = supervisor.pids
     assert "well inside" in stop.reason
     rows = driver.table()
-    assert {row.state for row in rows} == {"finished"} and len(rows) == 7 + 3
+    assert {row.state for row in rows} == {"finished"} and len(rows) == 5 + 3
     assert min((row.loss, row.run.recipe.lr) for row in rows if row.loss)[1] == 2**-7
     for row in rows:
         lines = (run_folder(folder, row.run) / "trained.txt").read_text().splitlines()

@@ -23,7 +23,8 @@ from typing import Any
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Run
 from windtunnel.search.executors.lease import LeaseGuard
-from windtunnel.search.store import LEASE_SECONDS, Claim, LeaseLost, Store, study_database
+from windtunnel.search.store import LEASE_SECONDS, Claim, LeaseLost, Store
+from windtunnel.search.study_store import study_store
 from windtunnel.spec import StudySpec, load_study
 
 TRAINER = "windtunnel.search.executors.train_run:train_run"
@@ -199,7 +200,7 @@ def main() -> None:
         worker = Worker(
             options.folder,
             spec,
-            Store(study_database(options.folder), spec.name),
+            study_store(options.folder),
             name=worker_name(options.worker, os.getpid()),
             device=options.device,
             trainer=trainer,
