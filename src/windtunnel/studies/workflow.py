@@ -34,6 +34,7 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
         partial(train_target, study, progress),
     ]
     if study.read("target") is None:
+        study.begin()
         before = study.seconds_before
         for step in steps:
             try:
