@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -18,6 +19,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from scipy import stats
 
 RESULTS = Path(__file__).parent / "results"
 COMMAND = [sys.executable, "-c", "from windtunnel.cli import main; main()"]
@@ -67,6 +70,14 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def mean_with_interval(values: list[float]) -> str:
+    """The mean over seeds and its 90 % range, from Student's t."""
+    mean = statistics.mean(values)
+    error = statistics.stdev(values) / math.sqrt(len(values))
+    half = float(stats.t.ppf(0.95, len(values) - 1)) * error
+    return f"{mean:+.2f} ({mean - half:+.2f} to {mean + half:+.2f})"
+
+
 def digest(rows: list[dict[str, Any]]) -> str:
     """The targets of issue 2 beside what was measured."""
     errors = [abs(row["target"]["error_percent"]) for row in rows]
@@ -77,11 +88,13 @@ def digest(rows: list[dict[str, Any]]) -> str:
     ]
     slopes = [r["transfer"]["slope"] for r in rows if r["transfer"]["slope"] is not None]
     standard = [r["transfer"]["sp_slope"] for r in rows if r["transfer"]["sp_slope"] is not None]
+    transfers = sum(row["transfer"]["verdict"] == "transfers" for row in rows)
     return (
         f"Forecast error: median {statistics.median(errors):.1f} %, largest {max(errors):.1f} %; "
         f"inside its range in {inside} of {len(rows)}; range half-width {min(halves):.1f} to "
-        f"{max(halves):.1f} %. Mean slope of log2 optimum against log2 width: mup "
-        f"{statistics.mean(slopes):+.2f}, sp {statistics.mean(standard):+.2f}. Wall clock "
+        f"{max(halves):.1f} %. Slope of log2 optimum against log2 width, mean over seeds with a "
+        f"90 % t interval: mup {mean_with_interval(slopes)}, sp {mean_with_interval(standard)}; "
+        f"verdict `transfers` in {transfers} of {len(rows)}. Wall clock "
         f"{min(r['seconds'] for r in rows) / 60:.1f} to "
         f"{max(r['seconds'] for r in rows) / 60:.1f} minutes."
     )
@@ -91,6 +104,7 @@ def main() -> None:
     """Run every seed and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, help="as `windtunnel quickstart --minutes`")
     parser.add_argument("--folder", type=Path, help="where the studies are kept")
     parser.add_argument("--write", action="store_true")
@@ -98,7 +112,7 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="quickstart-seeds-"))
     rows = [
         run_quickstart(folder / f"seed-{seed}", seed, options.minutes)
-        for seed in range(options.seeds)
+        for seed in range(options.first, options.first + options.seeds)
     ]
     machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
     made = datetime.now(UTC).isoformat(timespec="minutes")

@@ -43,7 +43,7 @@ def quickstart(
     folder: Annotated[Path, typer.Option(help="Where the study is kept.")] = Path(
         "windtunnel-quickstart"
     ),
-    minutes: Annotated[float, typer.Option(min=2, help="Time to fill, at most.")] = 7,
+    minutes: Annotated[float, typer.Option(min=2, help="Time to fill, at most.")] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Seed of every run.")] = 0,
     as_json: AsJson = False,
 ) -> None:

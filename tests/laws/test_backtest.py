@@ -26,7 +26,7 @@ def run_on(points: LawData) -> list[BackTest]:
     drawn = observed + 0.003 * generator.standard_normal((20, len(points)))
     prior = ExponentPrior()
     centres = np.full((20, 2), np.log(prior.centre))
-    return back_tests(points, drawn, 0.003, prior=prior, prior_centres=centres)
+    return back_tests(points, drawn, 0.003, prior=prior, prior_centres=centres, delta=1e-3)
 
 
 def test_the_true_law_foretells_what_was_left_out() -> None:

@@ -218,3 +218,30 @@ def test_chinchilla_below_1e19_flops_cannot_say_and_below_1e20_can() -> None:
         assert said.ci90 is not None and said.loss is not None
         assert said.loss == pytest.approx(target.loss, rel=0.05)
         assert said.ci90[0] <= target.loss <= said.ci90[1]
+
+
+def test_weights_say_which_points_count() -> None:
+    """Short runs that follow another law bend the forecast less, the less they weigh."""
+    bent = [
+        dataclasses.replace(p, loss=p.loss * (1.06 if p.units < 3e5 else 1))
+        for p in plain(noise=0.001)
+    ]
+    truth = 0.7 + 15 / TARGET[0] ** 0.335 + 150 / TARGET[1] ** 0.407
+
+    def miss(power: float) -> float:
+        said = say([dataclasses.replace(p, weight=p.units**power) for p in bent])
+        assert said.loss is not None
+        return abs(said.loss - truth)
+
+    assert miss(3) < 0.7 * miss(0)
+    doubled = [dataclasses.replace(p, weight=2.0) for p in bent]
+    assert say(doubled).loss == pytest.approx(say(bent).loss, rel=1e-9)
+
+
+def test_a_fit_to_noisy_points_does_not_run_through_five_of_them() -> None:
+    """A small change of one weight moves a least-squares-like fit little."""
+    points = plain(noise=0.015)
+    one = say(points)
+    other = say([dataclasses.replace(points[0], weight=0.8), *points[1:]])
+    assert one.loss is not None and other.loss is not None
+    assert other.loss == pytest.approx(one.loss, rel=5e-3)

@@ -52,6 +52,19 @@ def test_scatter_beyond_the_errors_widens_the_range() -> None:
     assert wild.se > 3 * calm.se
 
 
+def test_lines_share_a_slope_and_keep_their_levels() -> None:
+    short = [optimum(at) for at in (-5.0, -5.2, -5.4)]
+    long = [optimum(at) for at in (-7.0, -7.2, -7.4)]
+    both = drift(WIDTHS * 2, short + long, ["short"] * 3 + ["long"] * 3)
+    one = drift(WIDTHS, short)
+    assert both is not None and one is not None
+    assert both.slope == pytest.approx(-0.2) == pytest.approx(one.slope)
+    assert both.se == pytest.approx(one.se / math.sqrt(2))
+    alone = drift([24, 48, 96], [optimum(-5.0), optimum(-6.0), optimum(-6.5)], ["a", "b", "b"])
+    assert alone is not None and alone.slope == pytest.approx(-0.5)
+    assert drift([24, 48], [optimum(-5.0), optimum(-6.0)], ["a", "b"]) is None
+
+
 def test_verdicts() -> None:
     still = judge([optimum(-6.0), optimum(-6.05), optimum(-6.1)])
     assert still.verdict == "transfers" and still.next_run is None

@@ -57,7 +57,7 @@ def test_half_the_speed_is_half_the_length_between_cap_and_floor() -> None:
 def test_it_writes_a_study_that_opens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, minutes: float, tier: Tier
 ) -> None:
-    monkeypatch.setattr(quickstart, "_seconds_a_token", lambda width: 1e-7 * width)
+    monkeypatch.setattr(quickstart, "_seconds_a_token", lambda ws: {w: 1e-7 * w for w in ws})
     spec = quickstart.quickstart(tmp_path / "q", minutes=minutes, seed=3).spec
     assert tuple(spec.ladder.width) == tier.widths
     assert spec.target.width == tier.target_width
@@ -69,6 +69,6 @@ def test_it_writes_a_study_that_opens(
 def test_an_existing_study_is_opened_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quickstart, "_seconds_a_token", lambda width: 1e-7 * width)
+    monkeypatch.setattr(quickstart, "_seconds_a_token", lambda ws: {w: 1e-7 * w for w in ws})
     first = quickstart.quickstart(tmp_path, minutes=9, seed=0)
     assert quickstart.quickstart(tmp_path, minutes=2, seed=5).spec == first.spec

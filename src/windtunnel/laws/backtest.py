@@ -24,7 +24,7 @@ class BackTest:
 
     Attributes:
         held_out: `params`, `units` or `both`: the axis whose largest values were left out.
-        error: Mean log loss foretold minus measured, over the points left out.
+        error: Mean log loss foretold minus measured, over the points left out, by their weights.
         expected: Standard deviation of that error if the law were exact: fit and run noise.
         distance: Mean log distance (see `distance`) of the points left out.
         points: How many were left out and foretold.
@@ -54,6 +54,7 @@ def back_tests(
     *,
     prior: ExponentPrior,
     prior_centres: Array,
+    delta: float,
 ) -> list[BackTest]:
     """Leave out the largest sizes, the longest runs, then both, and foretell them.
 
@@ -61,9 +62,10 @@ def back_tests(
         data: All points.
         simulated: (sets, n) log losses (minus the design's middle) drawn around the fitted law:
             refitting them without the held-out points tells what error chance alone makes.
-        noise: Standard deviation of a log residual.
+        noise: Standard deviation of the log residual of a point of weight 1.
         prior: Belief about the exponents.
         prior_centres: (sets, 2) centres for the simulated sets.
+        delta: Huber's delta.
 
     Returns:
         Up to three back-tests; fewer where too little would be left to fit.
@@ -87,13 +89,15 @@ def back_tests(
         parameters = refit(
             design,
             np.concatenate([observed[None], simulated]),
-            weights=np.broadcast_to(kept.astype(float), (len(simulated) + 1, len(data))),
+            delta=delta,
+            weights=np.broadcast_to(kept * data.weight, (len(simulated) + 1, len(data))),
             prior=prior,
             prior_centres=centres,
             noise=noise,
         )
         foretold = log_loss(parameters, design.log_params[out], design.log_units[out])[0]
-        means = foretold.mean(axis=1)
+        share = data.weight[out] / data.weight[out].sum()
+        means = foretold @ share
         far = [
             distance(data.keep(kept), params, units)
             for params, units in zip(data.params[out], data.units[out], strict=True)
@@ -101,13 +105,14 @@ def back_tests(
         results.append(
             BackTest(
                 held_out=name,
-                error=float(means[0] - observed[out].mean()),
+                error=float(means[0] - share @ observed[out]),
                 expected=float(
                     np.hypot(
-                        np.sqrt(np.mean((means[1:] - means[0]) ** 2)), noise / np.sqrt(out.sum())
+                        np.sqrt(np.mean((means[1:] - means[0]) ** 2)),
+                        noise / np.sqrt(data.weight[out].sum()),
                     )
                 ),
-                distance=float(np.mean(far)),
+                distance=float(share @ far),
                 points=int(out.sum()),
             )
         )

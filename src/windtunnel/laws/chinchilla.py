@@ -152,7 +152,9 @@ def fit_chinchilla(
     _identifiable(data)
     design = Design.of(data)
     observed = np.log(data.loss) - design.middle[2]
-    parameters = refit(design, observed[None], delta=delta, prior=prior, starts=24)[0]
+    parameters = refit(
+        design, observed[None], delta=delta, weights=data.weight[None], prior=prior, starts=24
+    )[0]
     return describe(parameters, design, observed, delta)
 
 

@@ -17,12 +17,13 @@ from windtunnel.laws.solver import Array
 _QUADRATIC_WINDOW = 2.0, 0.06
 _CUBIC_WINDOW = 3.0, 0.15
 _CUBIC_VALUES = 6  # distinct values from which a cubic term pays
-# What the curve's own form adds to the error, in octaves, by degree. Simulated on curves with the
-# bend and the skew of small language models' rate sweeps: a quadratic lies 0.07 to 0.18 octaves
-# low; a cubic has no bias, but alone its 90 % range covered 85 %.
-_SHAPE_SE = {2: 0.12, 3: 0.06}
+# What an optimum is off by, in octaves, beyond what independent noise of the runs explains: the
+# curve is no polynomial, and neighbouring rates share a seed's luck. Over five quickstarts slopes
+# across two octaves of width scatter by 0.15 to 0.19, so an optimum by about 0.25, of which the
+# runs' noise explains 0.1 to 0.15 (benchmarks/results/quickstart_seeds.md).
+_SHAPE_SE = 0.2
 # Relative noise of one run before anything is known, and the degrees of freedom it counts for:
-# seeds of small language models differ by 0.3 to 1 % (Windtunnel's quickstart: about 0.6 %).
+# between seeds it is 0.5 to 2 % (benchmarks/results/seed_noise.md), about a curve half of that.
 _NOISE_GUESS, _NOISE_GUESS_DOF = 0.005, 3.0
 
 
@@ -127,7 +128,7 @@ def fit_optima(groups: Mapping[Any, Sequence[Trial]]) -> dict[Any, Optimum]:
     low and is too sure of it. Where at least 6 values lie within 3 octaves and 15 % of the best
     loss, a cubic term is fitted along (least error of all definitions tried, and no bias);
     otherwise the quadratic keeps to 2 octaves and 6 %, always with the best value's nearest
-    neighbours, and carries its bias of about 0.12 octaves in its standard error.
+    neighbours.
     Diverged trials bound the search but never the curve.
 
     A seed moves the whole curve of its cell up or down (by 1 % where rates an octave apart differ
@@ -300,7 +301,7 @@ def _optimum(cell: _Cell, curve: _Curve | None, noise: float, dof: float) -> Opt
         return without
     # Implicit derivative of the vertex: dz = -(d slope) / bend.
     se = math.sqrt(float(slope_row @ covariance @ slope_row)) / bend
-    se = math.hypot(se, _SHAPE_SE[curve.coefficients.size - 1])
+    se = math.hypot(se, _SHAPE_SE)
     at = curve.centre + vertex
     if not lowest <= at <= highest:
         se = math.hypot(se, at - min(max(at, lowest), highest))

@@ -27,6 +27,8 @@ class LawPoint:
             them together and is no noise to the law.
         group: Points that share a run or a trunk (checkpoints of one run) share a group, and stay
             together when points are resampled or held out. "" is a group of its own.
+        weight: How much the point counts, relative to the others: as one over the variance of
+            its log loss.
     """
 
     params: float
@@ -34,16 +36,21 @@ class LawPoint:
     loss: float
     loss_se: float = 0.0
     group: str = ""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class LawData:
-    """Points as arrays of shape (n,), in a canonical order that the order of rows can't change."""
+    """Points as arrays of shape (n,), in a canonical order that the order of rows can't change.
+
+    `weight` has mean 1.
+    """
 
     params: Array
     units: Array
     loss: Array
     loss_se: Array
+    weight: Array
     groups: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -57,6 +64,7 @@ class LawData:
             self.units[mask],
             self.loss[mask],
             self.loss_se[mask],
+            self.weight[mask],
             tuple(group for group, kept in zip(self.groups, mask, strict=True) if kept),
         )
 
@@ -77,7 +85,7 @@ def law_data(points: Sequence[LawPoint], *, least: int = 3) -> LawData:
             f"law: {len(points)} points given and {least} needed; finish more runs of the ladder"
         )
     for number, point in enumerate(points, start=1):
-        for name in ("params", "units", "loss"):
+        for name in ("params", "units", "loss", "weight"):
             value = getattr(point, name)
             if not (math.isfinite(value) and value > 0):
                 raise WindtunnelError(
@@ -89,10 +97,12 @@ def law_data(points: Sequence[LawPoint], *, least: int = 3) -> LawData:
                 f"law: point {number} has loss_se {point.loss_se}; give 0 where it is unknown"
             )
     ordered = sorted(points, key=lambda p: (p.params, p.units, p.loss, p.loss_se, p.group))
+    weight = np.array([p.weight for p in ordered], dtype=float)
     return LawData(
         params=np.array([p.params for p in ordered], dtype=float),
         units=np.array([p.units for p in ordered], dtype=float),
         loss=np.array([p.loss for p in ordered], dtype=float),
         loss_se=np.array([p.loss_se for p in ordered], dtype=float),
+        weight=weight / weight.mean(),
         groups=tuple(p.group for p in ordered),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +13,9 @@ from scipy import stats
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.optimum import Optimum
 
+# The optima's own errors are believed like the scatter of so many more points: with one or two
+# points beyond a line's two parameters, scatter alone says little.
+_BELIEF = 4.0
 SLOPE_LIMIT = 0.4  # octaves of the optimum per octave of the axis (issue 2, item 9)
 LOSS_LIMIT_PERCENT = 0.5
 
@@ -25,8 +28,8 @@ class Drift:
 
     Attributes:
         slope: Weighted least squares over the values of the axis.
-        se: Its standard error, times the Birge ratio where the optima scatter about the line
-            more than their own errors allow (Birge 1932).
+        se: Its standard error, times the Birge ratio (Birge 1932) where the optima scatter about
+            the line more than their own errors allow; those errors count as four more points.
         ci90: 90 % t range at the pooled degrees of freedom of the optima.
     """
 
@@ -87,31 +90,40 @@ class AxisVerdict:
         }
 
 
-def drift(values: Sequence[float], optima: Sequence[Optimum]) -> Drift | None:
+def drift(
+    values: Sequence[float], optima: Sequence[Optimum], lines: Sequence[Hashable] | None = None
+) -> Drift | None:
     """Slope of the optimum along an axis; None with fewer than two values of known error.
 
     Args:
         values: The axis' value at each optimum (width, tokens); repeats are allowed.
         optima: Optima fitted together by `fit_optima`, so that they share their noise.
+        lines: What else was varied, for each optimum (its length, when the axis is width): the
+            slope is one for all, the level is each line's own. By default there is one line.
     """
-    known = [
-        (math.log2(value), optimum)
-        for value, optimum in zip(values, optima, strict=True)
+    bracketed = [
+        (math.log2(value), optimum, line)
+        for value, optimum, line in zip(values, optima, lines or [0] * len(values), strict=True)
         if math.isfinite(optimum.se) and optimum.edge is None
     ]
-    if len({x for x, _ in known}) < 2:
+    # A line with one value has no slope.
+    known = [a for a in bracketed if any(a[0] != b[0] and a[2] == b[2] for b in bracketed)]
+    if not known:
         return None
-    x = np.array([x for x, _ in known])
-    y = np.array([optimum.log2_value for _, optimum in known])
-    weight = np.array([optimum.se**-2 for _, optimum in known])
-    x = x - (weight @ x) / weight.sum()
-    spread = weight @ x**2
+    x = np.array([x for x, _, _ in known])
+    y = np.array([optimum.log2_value for _, optimum, _ in known])
+    weight = np.array([optimum.se**-2 for _, optimum, _ in known])
+    for line in {line for _, _, line in known}:
+        own = np.array([line == other for _, _, other in known])
+        x[own] -= np.average(x[own], weights=weight[own])
+        y[own] -= np.average(y[own], weights=weight[own])
+    spread = float(weight @ x**2)
     slope = float((weight * x) @ y / spread)
-    residuals = y - (weight @ y) / weight.sum() - slope * x
-    extra = len(known) - 2
-    birge = math.sqrt(float(weight @ residuals**2) / extra) if extra else 1.0
-    se = float(spread**-0.5) * max(1.0, birge)
-    reach = float(stats.t.ppf(0.95, min(optimum.dof for _, optimum in known))) * se
+    scatter = float(weight @ (y - slope * x) ** 2)
+    extra = len(known) - len({line for _, _, line in known}) - 1
+    birge = math.sqrt((_BELIEF + scatter) / (_BELIEF + extra))
+    se = spread**-0.5 * max(1.0, birge)
+    reach = float(stats.t.ppf(0.95, min(optimum.dof for _, optimum, _ in known))) * se
     return Drift(slope, se, (slope - reach, slope + reach))
 
 
@@ -160,6 +172,7 @@ def judge_axis(
     optima: Sequence[Optimum],
     losses: Sequence[LossPaid],
     target_value: float,
+    lines: Sequence[Hashable] | None = None,
 ) -> AxisVerdict:
     """Say whether the optimum transfers along one axis.
 
@@ -173,6 +186,7 @@ def judge_axis(
         optima: The optima, fitted together.
         losses: Loss paid at the larger scales, from `losses_paid`.
         target_value: Its value at the target.
+        lines: As for `drift`.
 
     Raises:
         WindtunnelError: A value that is not positive.
@@ -180,7 +194,7 @@ def judge_axis(
     for value in (*values, target_value):
         if not (math.isfinite(value) and value > 0):
             raise WindtunnelError(f"transfer: {axis} = {value} is not a positive number")
-    line = drift(values, optima)
+    line = drift(values, optima, lines)
     paid = [loss for loss in losses if math.isfinite(loss.percent)]
     most = max(paid, key=lambda loss: loss.percent, default=None)
     low, high = (min(values), max(values)) if values else (None, None)

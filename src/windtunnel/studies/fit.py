@@ -23,7 +23,8 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
 
     A tuned scale enters with the loss of its first seed at the fitted optimum; a length between
     with that of one run at the rate interpolated in log-tokens. It is one seed throughout, and the
-    target's: a seed's luck lasts along the lengths, so mixing seeds would bend the curve.
+    target's: some of a seed's luck lasts along widths and lengths (correlations of about 0.3 in
+    benchmarks/results/seed_noise.md), so mixing seeds would bend the curve.
 
     At one scale between, rates an octave to either side are trained too, to see whether the
     interpolated one was right.

@@ -35,12 +35,15 @@ def forecast(study: Study) -> dict[str, Any]:
             "undo the last change of study.yaml, or start a study in a new folder."
         )
     fitted = study.needed("fit", "fit")
+    # The variance of a run's loss falls as its length grows (benchmarks/results/seed_noise.md),
+    # and so does what the law's form misses.
     points = [
         LawPoint(
             params=point["params"],
             units=point["units"],
             loss=point["loss"],
             group=f"{point['width']} x {point['units']}",
+            weight=point["units"],
         )
         for point in fitted["points"]
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def _sized(minutes: float, seed: int) -> str:
     tier = FULL if minutes >= 5 else BRIEF
     longest = longest_tokens(
         tier,
-        seconds_a_token={w: _seconds_a_token(w) for w in (*tier.widths, tier.target_width)},
+        seconds_a_token=_seconds_a_token((*tier.widths, tier.target_width)),
         seconds=60 * minutes,
         workers=min(usable_cores(), PARALLELISM),
     )
@@ -77,10 +78,11 @@ def _sized(minutes: float, seed: int) -> str:
 
 # Runs of each ladder width, by length share, that a study of this shape usually makes: six or
 # seven rates at the shortest length under the rule (and three replicates) and under sp (but for the
-# base's width, where the two are one), five or six rates at the longest, one run at each length
+# base's width, where the two are one), six rates at the longest, one run at each length
 # between, two beside one of these.
-_RUNS_AT = {0.25: 13.5, 0.35: 1.0, 0.5: 1.6, 0.71: 1.0, 1.0: 5.5}
+_RUNS_AT = {0.25: 13.3, 0.35: 1.0, 0.5: 1.6, 0.71: 1.0, 1.0: 6.0}
 _FIXED_SECONDS = 45.0  # imports, the two coordinate checks, fitting, the report
+_TIMED_STEPS = 16  # of each width
 _SAFETY = 0.85  # share of the time that is planned for; the rest absorbs other load
 
 
@@ -93,12 +95,12 @@ def longest_tokens(
         tier: Widths of ladder and target.
         seconds_a_token: Measured cost of one training token at each width, one thread.
         seconds: Time for the whole study.
-        workers: Runs that go on side by side; the target uses as many threads.
+        workers: Runs that go on side by side; the target goes alone, on one thread.
     """
     ladder = sum(seconds_a_token[width] for width in tier.widths)
     ladder_cost = ladder * sum(share * runs for share, runs in _RUNS_AT.items())
     target_cost = seconds_a_token[tier.target_width] * TARGET_SHARE
-    affordable = (_SAFETY * seconds - _FIXED_SECONDS) * workers / (ladder_cost + target_cost)
+    affordable = (_SAFETY * seconds - _FIXED_SECONDS) / (ladder_cost / workers + target_cost)
     return _whole_steps(min(LONGEST_TOKENS, max(SHORTEST_TOKENS / LENGTH_SHARES[0], affordable)))
 
 
@@ -106,8 +108,28 @@ def _whole_steps(tokens: float) -> int:
     return BATCH * max(1, round(tokens / BATCH))
 
 
-def _seconds_a_token(width: int) -> float:
-    """Time a few training steps of the quickstart's own model at one width, on one thread."""
+def _seconds_a_token(widths: Sequence[int]) -> dict[int, float]:
+    """Time training steps of the quickstart's own model at every width, on one thread.
+
+    Widths take turns, and the lower quartile counts: a moment's other load shrinks no study.
+    """
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    steppers = {width: _stepper(width) for width in widths}
+    seconds: dict[int, list[float]] = {width: [] for width in widths}
+    for _ in range(_TIMED_STEPS):
+        for width, step in steppers.items():
+            began = time.perf_counter()
+            step()
+            seconds[width].append(time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return {width: sorted(timed)[len(timed) // 4] / BATCH for width, timed in seconds.items()}
+
+
+def _stepper(width: int) -> Callable[[], None]:
+    """One training step of the model at one width, on random tokens."""
     import torch
 
     from windtunnel.models import build_family
@@ -116,17 +138,13 @@ def _seconds_a_token(width: int) -> float:
     family = build_family(
         "gpt", {"head_size": HEAD_SIZE}, vocabulary_size=256, sequence_length=SEQUENCE_LENGTH
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     model = family.build(Scale(width=width, depth=DEPTH))
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     tokens = torch.randint(0, 256, (BATCH // SEQUENCE_LENGTH, SEQUENCE_LENGTH))
-    timings = []
-    for _ in range(8):
-        began = time.perf_counter()
+
+    def step() -> None:
         torch.autograd.backward(family.loss(model, (tokens, tokens)))
         optimizer.step()
         optimizer.zero_grad()
-        timings.append(time.perf_counter() - began)
-    torch.set_num_threads(threads)
-    return sorted(timings)[len(timings) // 2] / BATCH
+
+    return step

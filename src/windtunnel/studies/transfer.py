@@ -16,8 +16,8 @@ Cells = Mapping[tuple[str, int, int], Optimum]  # (rule, width, units)
 def transfer(study: Study) -> dict[str, Any]:
     """Judge every axis from the tuned sweeps and write `transfer.json`.
 
-    Width is judged under the study's rule at the longest tuned length, which is nearest the
-    target, and again at the shortest beside `sp`; length is judged over all widths together.
+    Under the study's rule the slope along width is fitted to both tuned lengths together, and
+    that along length to all widths together; `sp` was tuned at the shortest length only.
 
     Returns:
         `verdict` (the worst over the study's own axes), the slopes along width under both rules,
@@ -25,12 +25,12 @@ def transfer(study: Study) -> dict[str, Any]:
     """
     cells = _fitted(study)
     rule, lengths = study.spec.rule, study.spec.ladder.units
-    along_width = _judge_width(study, cells, rule, lengths[-1])
+    along_width = _judge_width(study, cells, rule, sorted({lengths[0], lengths[-1]}))
     own = [along_width, _judge_length(study, cells)]
     beside = {rule: own}
     if rule != STANDARD:
-        beside[STANDARD] = [_judge_width(study, cells, STANDARD, lengths[0])]
-    at_shortest = _judge_width(study, cells, rule, lengths[0])
+        beside[STANDARD] = [_judge_width(study, cells, STANDARD, lengths[:1])]
+    at_shortest = _judge_width(study, cells, rule, lengths[:1])
     standard = beside.get(STANDARD, [along_width])[0]
     worst = min(own, key=lambda axis: ("drifts", "cannot say", "transfers").index(axis.verdict))
     outcome = {
@@ -60,27 +60,40 @@ def _fitted(study: Study) -> Cells:
     )
 
 
-def _judge_width(study: Study, cells: Cells, rule: str, units: int) -> AxisVerdict:
-    found = {w: o for (r, w, u), o in sorted(cells.items()) if (r, u) == (rule, units)}
-    return _judge("width", found, study.spec.base.width, study.spec.target.width)
+def _judge_width(study: Study, cells: Cells, rule: str, lengths: Sequence[int]) -> AxisVerdict:
+    lines = {
+        units: {w: o for (r, w, u), o in sorted(cells.items()) if (r, u) == (rule, units)}
+        for units in lengths
+    }
+    return _judge("width", lines, study.spec.base.width, study.spec.target.width)
 
 
 def _judge_length(study: Study, cells: Cells) -> AxisVerdict:
-    """Along length at the base's width, or at the ladder's middle one if the base is no proxy."""
-    widths = study.spec.ladder.width
-    width = study.spec.base.width if study.spec.base.width in widths else widths[len(widths) // 2]
     rule = study.spec.rule
-    found = {u: o for (r, w, u), o in sorted(cells.items()) if (r, w) == (rule, width)}
-    shortest = study.spec.ladder.units[0]
-    return _judge(study.spec.unit, found, shortest, study.spec.target.units)
+    lines = {
+        width: {u: o for (r, w, u), o in sorted(cells.items()) if (r, w) == (rule, width)}
+        for width in study.spec.ladder.width
+    }
+    return _judge(study.spec.unit, lines, study.spec.ladder.units[0], study.spec.target.units)
 
 
-def _judge(axis: str, found: Mapping[int, Optimum], base: int, target: int) -> AxisVerdict:
-    values: Sequence[int] = tuple(found)
-    optima = tuple(found.values())
-    quoted_at = base if base in found else min(values, default=base)
-    losses = losses_paid(values, optima, quoted_at) if values else []
-    return judge_axis(axis, values, optima, losses, target)
+def _judge(
+    axis: str, lines: Mapping[int, Mapping[int, Optimum]], base: int, target: int
+) -> AxisVerdict:
+    """Judge an axis from the optima along it, on every line of what else was varied."""
+    losses = []
+    for line in lines.values():
+        if line:
+            quoted_at = base if base in line else min(line)
+            losses += losses_paid(tuple(line), tuple(line.values()), quoted_at)
+    return judge_axis(
+        axis,
+        [value for line in lines.values() for value in line],
+        [optimum for line in lines.values() for optimum in line.values()],
+        losses,
+        target,
+        [label for label, line in lines.items() for _ in line],
+    )
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:
