@@ -32,6 +32,32 @@ class Geometry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Powers:
+    """A product of powers of size ratios, `fan_in^a * fan_out^b * depth^c`, as its exponents."""
+
+    fan_in: float = 0.0
+    fan_out: float = 0.0
+    depth: float = 0.0
+
+    def __mul__(self, other: Powers) -> Powers:
+        """Multiply the products: exponents add."""
+        return Powers(
+            self.fan_in + other.fan_in, self.fan_out + other.fan_out, self.depth + other.depth
+        )
+
+    def __truediv__(self, other: Powers) -> Powers:
+        """Divide the products: exponents subtract."""
+        return self * Powers(-other.fan_in, -other.fan_out, -other.depth)
+
+    def at(self, fan_in: float, fan_out: float, depth: float) -> float:
+        """The product's value at these ratios of target to base."""
+        return float(fan_in**self.fan_in * fan_out**self.fan_out * depth**self.depth)
+
+
+NONE = Powers()
+
+
+@dataclass(frozen=True, slots=True)
 class Scale:
     """A point on the size axes.
 

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.parametrization.gauge import move_into_weights
-from windtunnel.parametrization.rule import NONE, Powers, Scaling, load_rule, rule_names
-from windtunnel.scale import Geometry, Role
+from windtunnel.parametrization.rule import Scaling, load_rule, rule_names
+from windtunnel.scale import NONE, Geometry, Powers, Role
 
 exponents = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
 powers = st.builds(Powers, exponents, exponents, exponents)

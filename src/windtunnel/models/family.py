@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
+from windtunnel.scale import Powers
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -43,11 +45,23 @@ class Declarations:
         tied_head_gain: The norm gain that only a tied head reads: a readout multiplier that can't
             go into the shared table goes here. None where the head is untied.
         blocks: Modules of the residual stack: what lies below them scales with depth.
+        layouts: For parameters whose module does not tell, the dimension that is written to and
+            the one that is summed over, as (pattern, (fan-out, fan-in)): stacked experts, say.
+        queries: Modules that put out the attention's queries (a linear map or a query norm);
+            needed where heads grow.
+        head_growth: The power of width that a head's size follows: 0 where heads only grow in
+            number, 1 where their number is fixed.
+        multipliers: Forward multipliers that the model itself applies to the output of a module,
+            as (pattern, powers): a rule's own are then not applied a second time.
     """
 
     branch_outputs: tuple[str, ...] = ()
     tied_head_gain: str | None = None
     blocks: str | None = None
+    layouts: tuple[tuple[str, tuple[int, int]], ...] = ()
+    queries: tuple[str, ...] = ()
+    head_growth: float = 0.0
+    multipliers: tuple[tuple[str, Powers], ...] = ()
 
 
 class Family(Protocol):

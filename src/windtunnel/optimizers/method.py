@@ -18,11 +18,18 @@ class OptimizerMethod:
 
     Attributes:
         name: Name in the registry, `windtunnel.optimizers`.
-        geometry: What its updates do to sizes: scaling rules are derived from it.
+        geometry: What its updates do to the sizes of hidden matrices: scaling rules are derived
+            from it.
         build: Makes the torch optimizer. Its groups carry `params`, `lr`, `weight_decay` and
-            `eps`, already scaled by the plan; everything else comes from the recipe.
+            `eps`, already scaled by the plan, and the `geometry` of their parameters; everything
+            else comes from the recipe.
+        elsewhere: What updates do to all other parameters, where that differs (Muon's AdamW).
+        own_factor: From a matrix' shape to the factor that the optimizer itself puts on its rate:
+            a plan divides by it, so that no shape is scaled twice.
     """
 
     name: str
     geometry: Geometry
     build: Callable[[list[dict[str, Any]], Recipe], Optimizer]
+    elsewhere: Geometry | None = None
+    own_factor: Callable[[tuple[int, ...]], float] | None = None

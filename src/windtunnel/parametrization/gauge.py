@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.parametrization.rule import NONE, Powers, Scaling
-from windtunnel.scale import Geometry
+from windtunnel.parametrization.rule import Scaling
+from windtunnel.scale import NONE, Geometry, Powers
 
 
 def move_into_weights(scaling: Scaling, multiplier: Powers, geometry: Geometry) -> Scaling:

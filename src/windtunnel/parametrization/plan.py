@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from windtunnel.scale import Role, Scale
+from windtunnel.scale import Geometry, Role, Scale
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +31,7 @@ class ParameterPlan:
         lr: Learning rate, over the recipe's.
         weight_decay: Coupled weight decay, over the recipe's.
         eps: Adam's epsilon, over the recipe's.
+        geometry: What the optimizer's update does to its size.
         gauge: The forward multiplier that was moved into the weights. The gradient in the rule's
             own gauge is this times ours.
     """
@@ -47,6 +48,7 @@ class ParameterPlan:
     weight_decay: float = 1.0
     eps: float = 1.0
     gauge: float = 1.0
+    geometry: Geometry = Geometry.SIGN
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ class Plan:
             "base": dataclasses.asdict(self.base),
             "target": dataclasses.asdict(self.target),
             "parameters": [
-                {**dataclasses.asdict(p), "also": list(p.also), "role": str(p.role)}
+                {**dataclasses.asdict(p), "also": list(p.also)}
+                | {"role": str(p.role), "geometry": str(p.geometry)}
                 | {"shape": list(p.shape), "base_shape": list(p.base_shape)}
                 for p in self.parameters
             ],
@@ -153,7 +156,8 @@ def _parameter(entry: dict[str, Any]) -> ParameterPlan:
     fields = dict(entry)
     for key in ("also", "shape", "base_shape"):
         fields[key] = tuple(fields[key])
-    return ParameterPlan(**{**fields, "role": Role(entry["role"])})
+    fields |= {"role": Role(entry["role"]), "geometry": Geometry(entry["geometry"])}
+    return ParameterPlan(**fields)
 
 
 def _scale(value: dict[str, Any]) -> Scale:

@@ -14,8 +14,8 @@ from windtunnel.parametrization.gauge import move_into_weights
 from windtunnel.parametrization.names import below, matches
 from windtunnel.parametrization.plan import ParameterPlan
 from windtunnel.parametrization.roles import Kind, as_family, kinds, shapes
-from windtunnel.parametrization.rule import BLOCK, BRANCH, NONE, Powers, Rule, Scaling, load_rule
-from windtunnel.scale import Geometry, Role, Scale
+from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, Scaling, load_rule
+from windtunnel.scale import NONE, Geometry, Powers, Role, Scale
 
 
 def resolve(
