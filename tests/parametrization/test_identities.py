@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from windtunnel.models.family import Declarations
 from windtunnel.models.function import FunctionFamily
 from windtunnel.parametrization.groups import clip_gradients_, param_groups
 from windtunnel.parametrization.plan import plan
-from windtunnel.scale import Scale
+from windtunnel.parametrization.rule import load_rule
+from windtunnel.scale import Geometry, Role, Scale
 
 BASE, TARGET = Scale(8, 2), Scale(32, 2)
 M = TARGET.width / BASE.width
@@ -124,6 +126,99 @@ def test_mup_equals_table_8_written_with_its_forward_multiplier() -> None:
     groups = param_groups(ours, planned, lr=LR, weight_decay=DECAY, eps=EPS)
     found = train(ours, groups, lambda m: clip_gradients_(m, planned, CLIP), inputs, targets)
     assert_same(found, expected)
+
+
+ROLES = {
+    "first.weight": Role.INPUT,
+    "first.bias": Role.VECTOR,
+    "hidden.weight": Role.HIDDEN,
+    "hidden.bias": Role.VECTOR,
+    "last.weight": Role.OUTPUT,
+}
+OPTIMIZERS = {
+    Geometry.SIGN: lambda groups: torch.optim.AdamW(groups),
+    Geometry.SGD: lambda groups: torch.optim.SGD(groups, momentum=0.9),
+}
+
+
+def in_its_own_gauge(rule: str, geometry: Geometry, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Train with the rule's multipliers in the forward pass, as its paper writes it."""
+
+    def at(quantity: str, name: str, of: str = rule) -> float:
+        powers = getattr(load_rule(of).scaling(geometry, ROLES[name]), quantity)
+        return powers.at(M, M, 1.0)
+
+    torch.manual_seed(0)
+    weights, groups = {}, []
+    for name, parameter in Net(TARGET.width).named_parameters():
+        drawn = torch.randn(parameter.shape, dtype=torch.float64) * 0.3 * at("init", name)
+        weights[name] = drawn.requires_grad_()
+        rates = {"lr": LR * at("lr", name), "weight_decay": DECAY * at("weight_decay", name)}
+        if geometry is Geometry.SIGN:
+            rates["eps"] = EPS * at("eps", name)
+        groups.append({"params": [weights[name]], **rates})
+    optimizer = OPTIMIZERS[geometry](groups)
+
+    def model() -> Tensor:
+        w = {name: at("multiplier", name) * weight for name, weight in weights.items()}
+        x = torch.relu(inputs @ w["first.weight"].T + w["first.bias"])
+        return torch.relu(x @ w["hidden.weight"].T + w["hidden.bias"]) @ w["last.weight"].T
+
+    clipped_as = load_rule(rule).clipping or rule
+    for _ in range(8):
+        optimizer.zero_grad()
+        F.cross_entropy(model(), targets).backward()
+        norms = [
+            w.grad.norm() * at("multiplier", name, clipped_as) / at("multiplier", name)
+            for name, w in weights.items()
+        ]
+        norm = torch.stack(norms).norm()
+        assert float(norm) > CLIP
+        for weight in weights.values():
+            weight.grad.mul_(CLIP / (norm + 1e-6))
+        optimizer.step()
+    return model().detach()
+
+
+def planned(rule: str, geometry: Geometry, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Train the unmodified model under the rule's plan, from the same function."""
+    entries = plan(lambda width, depth: Net(width), BASE, TARGET, rule, geometry)
+    torch.manual_seed(0)
+    model = Net(TARGET.width).double()
+    for name, parameter in model.named_parameters():
+        drawn = torch.randn(parameter.shape, dtype=torch.float64) * 0.3
+        parameter.data.copy_(drawn * entries[name].init)
+    groups = param_groups(model, entries, lr=LR, weight_decay=DECAY, eps=EPS)
+    if geometry is Geometry.SGD:
+        groups = [{k: v for k, v in group.items() if k != "eps"} for group in groups]
+    optimizer = OPTIMIZERS[geometry](groups)
+    for _ in range(8):
+        optimizer.zero_grad()
+        F.cross_entropy(model(inputs), targets).backward()
+        assert float(clip_gradients_(model, entries, CLIP)) > CLIP
+        optimizer.step()
+    return model(inputs).detach()
+
+
+@pytest.mark.parametrize("geometry", OPTIMIZERS)
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ("mup", "mup-table-3", "mup-table-9", "mean-field"),
+        ("sp-full-alignment", "ntk-full-alignment"),
+    ],
+    ids=["mup and mean-field", "standard and NTK"],
+)
+def test_every_gauge_trains_the_same_function(rules: tuple[str, ...], geometry: Geometry) -> None:
+    """With decay, epsilon and clipping on, to 1e-12; and so does the plan, without multipliers."""
+    torch.manual_seed(1)
+    inputs, targets = torch.randn(16, 6).double(), torch.randint(3, (16,))
+    expected = in_its_own_gauge(rules[0], geometry, inputs, targets)
+    for rule in rules:
+        assert_same(in_its_own_gauge(rule, geometry, inputs, targets), expected)
+        assert_same(planned(rule, geometry, inputs, targets), expected)
+    other = planned("sp", geometry, inputs, targets)
+    assert float((other - expected).abs().max()) > 1e-3
 
 
 def test_mup_with_a_tied_head_equals_a_multiplier_after_the_head() -> None:

@@ -1,74 +1,76 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.parametrization.gauge import move_into_weights
-from windtunnel.parametrization.rule import Scaling, load_rule, rule_names
+from windtunnel.parametrization.rule import load_rule, rule_names
 from windtunnel.scale import NONE, Geometry, Powers, Role
 
-exponents = st.sampled_from([-2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0])
-powers = st.builds(Powers, exponents, exponents, exponents)
+OWN = """
+extends = "mup"
+title = "mine"
+source = "a notebook"
+status = "hoped for"
+"""
+
+
+def written(folder: Path, text: str) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
 
 
 def test_every_rule_has_a_source_and_a_status() -> None:
-    assert rule_names() == ("completep", "mup", "sp")
+    assert {"completep", "mup", "ntk", "sp", "spectral", "u-mup"} < set(rule_names())
     for name in rule_names():
         rule = load_rule(name)
         assert "arXiv" in rule.source and rule.status and rule.title
+        assert rule.clipping is None or rule.clipping in rule_names()
 
 
-def test_mup_is_table_8_row_by_row() -> None:
-    """Yang et al. 2022, Table 8, Adam column; decay as the mup package has it."""
-    rule = load_rule("mup")
-    inputs, hidden, output = (
-        rule.scaling(Geometry.SIGN, role) for role in (Role.INPUT, Role.HIDDEN, Role.OUTPUT)
-    )
-    assert (inputs.init, inputs.multiplier, inputs.lr, inputs.weight_decay) == (NONE,) * 4
-    assert (hidden.init, hidden.multiplier) == (Powers(fan_in=-0.5), NONE)
-    assert (hidden.lr, hidden.weight_decay) == (Powers(fan_in=-1), Powers(fan_in=1))
-    assert (output.init, output.lr, output.weight_decay) == (NONE,) * 3
-    assert output.multiplier == Powers(fan_in=-1)
+def test_titles_tell_rules_apart() -> None:
+    assert len({load_rule(name).title for name in rule_names()}) == len(rule_names())
 
 
-def test_mup_becomes_table_3_when_its_multiplier_moves_into_the_weights() -> None:
-    output = load_rule("mup").scaling(Geometry.SIGN, Role.OUTPUT)
-    moved = move_into_weights(output, NONE, Geometry.SIGN)
-    assert moved == Scaling(
-        init=Powers(fan_in=-1), lr=Powers(fan_in=-1), weight_decay=Powers(fan_in=1)
-    )
+def test_a_rule_of_ones_own_takes_one_file(tmp_path: Path) -> None:
+    """Measured alignments, say."""
+    rule = load_rule(written(tmp_path, OWN + "[rates]\nhidden = 0.8\noutput = 0.6\n"))
+    assert rule.scaling(Geometry.SIGN, Role.HIDDEN).lr == Powers(fan_in=-0.8)
+    assert rule.scaling(Geometry.SIGN, Role.OUTPUT).lr == Powers(fan_in=0.4)
+    assert rule.scaling(Geometry.SIGN, Role.INPUT).lr == NONE
 
 
-def test_completep_is_mup_in_width_and_divides_branches_by_depth() -> None:
-    rule, mup = load_rule("completep"), load_rule("mup")
-    for role in Role:
-        assert rule.scaling(Geometry.SIGN, role) == mup.scaling(Geometry.SIGN, role)
-    assert rule.scaling(Geometry.SIGN, "block") == Scaling(eps=Powers(depth=-1))
-    assert rule.scaling(Geometry.SIGN, "branch") == Scaling(multiplier=Powers(depth=-1))
-    assert mup.scaling(Geometry.SIGN, "block") == Scaling()
+def test_an_extension_replaces_whole_layers_and_keeps_the_others(tmp_path: Path) -> None:
+    rule = load_rule(written(tmp_path, OWN + "[layers.output]\ninit = { fan_in = -1 }\n"))
+    output, hidden = (rule.scaling(Geometry.SIGN, role) for role in (Role.OUTPUT, Role.HIDDEN))
+    assert (output.init, output.multiplier) == (Powers(fan_in=-1), NONE)
+    assert hidden == load_rule("mup").scaling(Geometry.SIGN, Role.HIDDEN)
 
 
-def test_sp_has_one_rate_for_all() -> None:
-    for role in Role:
-        scaling = load_rule("sp").scaling(Geometry.SIGN, role)
-        assert (scaling.lr, scaling.weight_decay, scaling.eps) == (NONE,) * 3
-        matrix = role in (Role.HIDDEN, Role.OUTPUT, Role.BOTTLENECK)
-        assert scaling.init == (Powers(fan_in=-0.5) if matrix else NONE)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("title = [", "mine.toml: "),
+        ('title = "x"\n', "'source' is missing"),
+        (OWN + "colour = 1\n", "'colour' is no entry of a rule; there are title, source"),
+        (OWN + 'rates = "most"\n', "'most' is not one of full, none"),
+        (OWN + "[rates]\nhidden = 1.5\n", "rates.hidden is 1.5; alignments lie between 0 and 1"),
+        (OWN + "[layers.middle]\ninit = { fan_in = 1 }\n", "'middle' is not a valid Role"),
+        (OWN + "[layers.hidden]\ninit = { width = 1 }\n", "unexpected keyword argument 'width'"),
+        (OWN + "[published.sign.input]\nrate = { fan_out = 1 }\n", "'rate' is not one of lr"),
+        (OWN.replace("mup", "nope"), "no rule 'nope'; known rules: completep"),
+    ],
+)
+def test_a_broken_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(WindtunnelError, match=r"^rule") as caught:
+        load_rule(written(tmp_path, text))
+    assert message in str(caught.value)
 
 
-@given(powers, powers)
-def test_moving_a_multiplier_and_its_inverse_changes_nothing(first: Powers, other: Powers) -> None:
-    scaling = Scaling(init=first, lr=first, weight_decay=other, eps=other)
-    there = move_into_weights(scaling, first, Geometry.SIGN)
-    assert move_into_weights(there, NONE / first, Geometry.SIGN) == scaling
-
-
-def test_a_rule_says_what_it_lacks() -> None:
-    with pytest.raises(WindtunnelError, match="no rule 'nope'; known rules: completep, mup, sp"):
+def test_unknown_rules_and_missing_files_are_named() -> None:
+    with pytest.raises(WindtunnelError, match="no rule 'nope'; known rules: completep, depth-"):
         load_rule("nope")
-    with pytest.raises(WindtunnelError, match="no entries for orthogonal optimizers"):
-        load_rule("mup").scaling(Geometry.ORTHOGONAL, Role.HIDDEN)
-    with pytest.raises(WindtunnelError, match="no transformation law for sgd"):
-        move_into_weights(Scaling(), NONE, Geometry.SGD)
+    with pytest.raises(WindtunnelError, match=r"there is no file nowhere\.toml"):
+        load_rule("nowhere.toml")

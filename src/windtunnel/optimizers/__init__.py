@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any, NoReturn
+
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.adafactor import ADAFACTOR
+from windtunnel.optimizers.adam_atan2 import ADAM_ATAN2
 from windtunnel.optimizers.adamw import ADAMW
 from windtunnel.optimizers.method import OptimizerMethod
-from windtunnel.scale import Geometry
+from windtunnel.optimizers.muon import MUON
+from windtunnel.optimizers.sgd import SGD
+from windtunnel.optimizers.torch_classes import torch_class
+from windtunnel.scale import Geometry, Recipe
 
-__all__ = ["OptimizerMethod", "geometry_of", "optimizer_method", "optimizer_names"]
+__all__ = ["OptimizerMethod", "geometry_of", "method_of", "optimizer_method", "optimizer_names"]
 
-_METHODS = {method.name: method for method in (ADAMW,)}
+_METHODS = {method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, MUON, SGD)}
 
 
 def optimizer_names() -> tuple[str, ...]:
@@ -29,10 +36,37 @@ def optimizer_method(name: str) -> OptimizerMethod:
     return _METHODS[name]
 
 
-def geometry_of(name: str) -> Geometry:
-    """What the named optimizer's updates do to sizes.
+def method_of(optimizer: str | type | Geometry | OptimizerMethod) -> OptimizerMethod:
+    """What a plan must know of an optimizer, however it is given.
+
+    Args:
+        optimizer: A name from `optimizer_names`; a class of `torch.optim`, or one derived from
+            it; the geometry that any other optimizer's updates have, in every parameter; or a
+            method itself.
 
     Raises:
-        WindtunnelError: There is none of that name.
+        WindtunnelError: There is none of that name, or the class' geometry isn't known.
     """
-    return optimizer_method(name).geometry
+    if isinstance(optimizer, OptimizerMethod):
+        return optimizer
+    if isinstance(optimizer, Geometry):  # before names: a geometry is a string too
+        return OptimizerMethod(name=str(optimizer), geometry=optimizer, build=_refuse_to_build)
+    if isinstance(optimizer, type):
+        return torch_class(optimizer)
+    return optimizer_method(optimizer)
+
+
+def geometry_of(optimizer: str | type | Geometry | OptimizerMethod) -> Geometry:
+    """What the optimizer's updates do to the sizes of hidden matrices; see `method_of`.
+
+    Raises:
+        WindtunnelError: There is none of that name, or the class' geometry isn't known.
+    """
+    return method_of(optimizer).geometry
+
+
+def _refuse_to_build(param_groups: list[dict[str, Any]], recipe: Recipe) -> NoReturn:
+    raise WindtunnelError(
+        "optimizer: a geometry says what updates do to sizes, not how they are made; to train, "
+        f"name an optimizer: {', '.join(optimizer_names())}"
+    )

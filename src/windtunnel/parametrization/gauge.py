@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from windtunnel.errors import WindtunnelError
 from windtunnel.parametrization.rule import Scaling
 from windtunnel.scale import NONE, Geometry, Powers
 
@@ -10,10 +9,16 @@ from windtunnel.scale import NONE, Geometry, Powers
 def move_into_weights(scaling: Scaling, multiplier: Powers, geometry: Geometry) -> Scaling:
     """Train the same function without the multiplier: `y = M * (W x)` becomes `y = (M * W) x`.
 
-    The weights are M times larger and their gradients M times smaller. An update of fixed size
-    (Adam) must therefore grow by M; epsilon stands beside the gradient, so it is divided by M; and
-    the coupled decay, which the rate multiplies, is divided by M too. Yang et al. 2022 (arXiv
-    2203.03466), appendix J.2.1, give the first two; the others follow from Adam's update.
+    The weights are M times larger and their gradients M times smaller. What moved them by u must
+    now move them by M u:
+
+    - an update of fixed size (Adam, Muon, Shampoo, SOAP) needs M times the rate;
+    - the gradient itself (SGD), M times smaller, needs M^2 times the rate;
+    - an update relative to the weights (Adafactor) needs the same rate.
+
+    Coupled decay, which the rate multiplies, is divided by what the rate is multiplied by, and an
+    epsilon beside the gradient is divided by M (beside its square, for Kronecker factors, by M^2).
+    Yang et al. 2022 (arXiv 2203.03466), appendix J.2.1, give the first two; the others follow.
 
     Args:
         scaling: What the rule says, in its own gauge.
@@ -22,19 +27,14 @@ def move_into_weights(scaling: Scaling, multiplier: Powers, geometry: Geometry) 
 
     Returns:
         An equivalent scaling whose multiplier is one.
-
-    Raises:
-        WindtunnelError: No law is known for the geometry.
     """
-    if geometry is not Geometry.SIGN:
-        raise WindtunnelError(
-            f"optimizer: no transformation law for {geometry} optimizers yet; use adamw"
-        )
     moved = scaling.multiplier * multiplier
+    rate = {Geometry.SGD: moved * moved, Geometry.RELATIVE: NONE}.get(geometry, moved)
+    beside = {Geometry.SIGN: moved, Geometry.KRONECKER: moved * moved}.get(geometry, NONE)
     return Scaling(
         init=scaling.init * moved,
         multiplier=NONE,
-        lr=scaling.lr * moved,
-        weight_decay=scaling.weight_decay / moved,
-        eps=scaling.eps / moved,
+        lr=scaling.lr * rate,
+        weight_decay=scaling.weight_decay / rate,
+        eps=scaling.eps / beside,
     )

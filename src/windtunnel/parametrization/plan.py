@@ -5,14 +5,18 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from windtunnel.scale import Geometry, Role, Scale
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.optim import Optimizer as TorchOptimizer
 
     from windtunnel.models.family import Declarations, Family
+    from windtunnel.optimizers import OptimizerMethod
+
+    Optimizer: TypeAlias = "str | type[TorchOptimizer] | Geometry | OptimizerMethod"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,8 @@ class ParameterPlan:
         weight_decay: Coupled weight decay, over the recipe's.
         eps: Adam's epsilon, over the recipe's.
         geometry: What the optimizer's update does to its size.
-        gauge: The forward multiplier that was moved into the weights. The gradient in the rule's
-            own gauge is this times ours.
+        gauge: The gradient in the gauge in which the rule clips is this times ours: the forward
+            multiplier that it has there and that the weights hold here.
     """
 
     name: str
@@ -123,7 +127,7 @@ def plan(
     base: Scale,
     target: Scale,
     rule: str = "mup",
-    optimizer: str = "adamw",
+    optimizer: Optimizer = "adamw",
     *,
     declarations: Declarations | None = None,
 ) -> Plan:
@@ -138,18 +142,20 @@ def plan(
         base: Scale at which the recipe is quoted.
         target: Scale of the model to be trained; smaller than base is fine.
         rule: Name in `windtunnel.parametrization.rules`.
-        optimizer: Name in `windtunnel.optimizers`.
+        optimizer: Name in `windtunnel.optimizers`, a `torch.optim.Optimizer` class whose geometry
+            is known, or a geometry.
         declarations: What shapes can't tell; by default the family's own.
 
     Raises:
         WindtunnelError: A parameter can't be placed, or a rule needs a declaration; the message
             names the parameter and what to declare.
     """
+    from windtunnel.optimizers import method_of
     from windtunnel.parametrization.resolve import resolve
 
-    return Plan(
-        rule, optimizer, base, target, resolve(family, base, target, rule, optimizer, declarations)
-    )
+    method = method_of(optimizer)
+    entries = resolve(family, base, target, rule, method, declarations)
+    return Plan(rule, method.name, base, target, entries)
 
 
 def _parameter(entry: dict[str, Any]) -> ParameterPlan:

@@ -9,7 +9,7 @@ from torch import nn
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Declarations, Family
-from windtunnel.optimizers import geometry_of
+from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.parametrization.gauge import move_into_weights
 from windtunnel.parametrization.names import below, matches
 from windtunnel.parametrization.plan import ParameterPlan
@@ -23,7 +23,7 @@ def resolve(
     base: Scale,
     target: Scale,
     rule: str,
-    optimizer: str,
+    method: OptimizerMethod,
     declarations: Declarations | None,
 ) -> tuple[ParameterPlan, ...]:
     """The plan's entries; see `windtunnel.parametrization.plan.plan`."""
@@ -32,9 +32,7 @@ def resolve(
     at_base = kinds(family, base, declared)
     deep = base.replace(depth=target.depth)
     at_depth = at_base if deep == base else kinds(family, deep, declared)
-    resolver = _Resolver(
-        load_rule(rule), geometry_of(optimizer), declared, base, target, tuple(at_depth)
-    )
+    resolver = _Resolver(load_rule(rule), method, declared, base, target, tuple(at_depth))
     target_shapes = shapes(family, target)
     _refuse_strangers({kind.name for kind in at_depth}, set(target_shapes))
     return tuple(
@@ -46,11 +44,15 @@ def resolve(
 @dataclasses.dataclass(frozen=True)
 class _Resolver:
     rule: Rule
-    geometry: Geometry
+    method: OptimizerMethod
     declared: Declarations
     base: Scale
     target: Scale
     kinds: tuple[Kind, ...]
+
+    @property
+    def _clipping(self) -> Rule:
+        return self.rule if self.rule.clipping is None else load_rule(self.rule.clipping)
 
     def __post_init__(self) -> None:
         self._refuse_missing_declarations()
@@ -59,12 +61,13 @@ class _Resolver:
         """The entry of one parameter."""
         fan_in, fan_out = self._ratios(kind, origin, shape)
         inside = self.declared.blocks is not None and matches(self.declared.blocks, kind.name)
-        scaling = self.rule.scaling(self.geometry, kind.role)
+        geometry = self._geometry(kind)
+        scaling = self.rule.scaling(geometry, kind.role)
         if inside:
-            scaling *= self.rule.scaling(self.geometry, BLOCK)
+            scaling *= self.rule.scaling(geometry, BLOCK)
         extra = self._multiplier(kind)
-        gauge = scaling.multiplier * extra
-        moved = move_into_weights(scaling, extra, self.geometry)
+        gauge = self._clipping.scaling(geometry, kind.role).multiplier * extra
+        moved = move_into_weights(scaling, extra, geometry)
         depth = self.target.depth / self.base.depth
 
         def factor(powers: Powers) -> float:
@@ -79,22 +82,50 @@ class _Resolver:
             base_name=origin.name,
             base_shape=origin.shape,
             init=factor(moved.init),
-            lr=factor(moved.lr),
+            lr=factor(moved.lr) / self._own_factor(geometry, shape, origin.shape),
             weight_decay=factor(moved.weight_decay),
             eps=factor(moved.eps),
             gauge=factor(gauge),
+            geometry=geometry,
         )
 
+    def _geometry(self, kind: Kind) -> Geometry:
+        """The optimizer's own for hidden matrices, what it does elsewhere for the others."""
+        elsewhere = self.method.elsewhere
+        matrix = kind.role is Role.HIDDEN and len(kind.shape) == 2
+        return self.method.geometry if matrix or elsewhere is None else elsewhere
+
+    def _own_factor(
+        self, geometry: Geometry, shape: tuple[int, ...], base_shape: tuple[int, ...]
+    ) -> float:
+        """What the optimizer puts on the rate itself, from base to here: not to be done twice."""
+        own = self.method.own_factor
+        if own is None or geometry is not self.method.geometry:
+            return 1.0
+        return own(shape) / own(base_shape)
+
     def _multiplier(self, kind: Kind) -> Powers:
-        """Forward multipliers on the output of the module that holds the parameter."""
+        """Forward multipliers on the output of the module that holds the parameter.
+
+        Those of the rule that belong to no role, less those that the model itself applies.
+        """
         module = kind.name.rpartition(".")[0]
         multiplier = NONE
         if any(below(pattern).fullmatch(module) for pattern in self.declared.branch_outputs):
-            multiplier *= self.rule.scaling(self.geometry, BRANCH).multiplier
+            multiplier *= self.rule.scaling(self.method.geometry, BRANCH).multiplier
+        if any(below(pattern).fullmatch(module) for pattern in self.declared.queries):
+            grown = self.rule.attention * self.declared.head_growth
+            # A query norm's gain is as long as a head; a matrix reads the whole width.
+            multiplier *= (
+                Powers(fan_out=self.rule.attention) if kind.fan_in is None else Powers(fan_in=grown)
+            )
+        for pattern, own in self.declared.multipliers:
+            if below(pattern).fullmatch(module):
+                multiplier /= own
         gain = self.declared.tied_head_gain
         if gain is not None and module == gain.rpartition(".")[0]:
             # Only the gain's own dimension is known here; it is the head's fan-in.
-            head = self.rule.scaling(self.geometry, Role.OUTPUT).multiplier
+            head = self.rule.scaling(self.method.geometry, Role.OUTPUT).multiplier
             multiplier *= Powers(fan_out=head.fan_in, depth=head.depth)
         return multiplier
 
@@ -114,16 +145,23 @@ class _Resolver:
     def _refuse_missing_declarations(self) -> None:
         names = [kind.name for kind in self.kinds]
         modules = {name.rpartition(".")[0] for name in names}
-        for pattern in self.declared.branch_outputs:
-            if not any(below(pattern).fullmatch(module) for module in modules):
-                raise WindtunnelError(
-                    f"declarations.branch_outputs: no module with parameters is called '{pattern}'"
-                )
+        declared = {
+            "branch_outputs": self.declared.branch_outputs,
+            "queries": self.declared.queries,
+            "multipliers": tuple(pattern for pattern, _ in self.declared.multipliers),
+        }
+        for field, patterns in declared.items():
+            for pattern in patterns:
+                if not any(below(pattern).fullmatch(module) for module in modules):
+                    raise WindtunnelError(
+                        f"declarations.{field}: no module with parameters is called '{pattern}'"
+                    )
         blocks = self.declared.blocks
         if blocks is not None and not any(matches(blocks, name) for name in names):
             raise WindtunnelError(f"declarations.blocks: no parameter is below '{blocks}'")
         if self.base.width != self.target.width:
             self._refuse_tied_head(names)
+            self._refuse_undeclared_queries()
         if self.base.depth != self.target.depth:
             self._refuse_undeclared_branches()
 
@@ -137,7 +175,7 @@ class _Resolver:
                 f"declarations.tied_head_gain: '{gain}' is declared but no head is tied to an "
                 "embedding; drop the declaration"
             )
-        needed = self.rule.scaling(self.geometry, Role.OUTPUT).multiplier != NONE
+        needed = self.rule.scaling(self.method.geometry, Role.OUTPUT).multiplier != NONE
         if head is not None and gain is None and needed:
             raise WindtunnelError(
                 f"{head.name}: tied with {', '.join(head.names[1:])}, so the readout's multiplier "
@@ -145,9 +183,17 @@ class _Resolver:
                 "that only the head reads"
             )
 
+    def _refuse_undeclared_queries(self) -> None:
+        if self.declared.head_growth and self.rule.attention and not self.declared.queries:
+            raise WindtunnelError(
+                f"rule '{self.rule.name}' scales attention where heads grow, and the queries are "
+                "not known; declare Declarations(queries=('blocks.*.query', ...)), or keep the "
+                "head size fixed and let the number of heads grow"
+            )
+
     def _refuse_undeclared_branches(self) -> None:
-        block = self.rule.scaling(self.geometry, BLOCK)
-        branch = self.rule.scaling(self.geometry, BRANCH)
+        block = self.rule.scaling(self.method.geometry, BLOCK)
+        branch = self.rule.scaling(self.method.geometry, BRANCH)
         if block != Scaling() and self.declared.blocks is None:
             raise WindtunnelError(
                 f"rule '{self.rule.name}' scales residual blocks with depth and none are known; "

@@ -1,20 +1,25 @@
-"""Parametrization rules as data: exponents of size ratios, one TOML file a rule."""
+"""Parametrization rules as data: one TOML file a rule, read and checked here."""
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import NONE, Geometry, Powers, Role
 
 BLOCK = "block"  # on top of its role, for a parameter inside the residual stack
 BRANCH = "branch"  # on the output of each residual branch
+
+Following = Literal["gradient", "one"]
+Decay = Literal["independent", "sqrt", "one"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,34 +49,51 @@ class Scaling:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One parametrization rule.
+    """One parametrization rule, as its file states it.
+
+    Learning rate, epsilon and decay are not in the file but follow from it for each geometry
+    (`windtunnel.parametrization.derive`); `published` holds what a paper sets otherwise.
 
     Attributes:
         name: Name of its file.
         title: What people call it.
         source: The paper and table.
         status: How sure we are of it.
-        scalings: By geometry, then by role, `block` or `branch`; what is missing does not scale.
+        alignment: By role, the power of fan-in by which a layer's update adds up on its input: 1
+            where they are aligned, 1/2 where not; None where one rate serves all layers.
+        epsilon: `gradient` keeps it in proportion to each layer's gradient, `one` is the same
+            for all.
+        weight_decay: `independent` keeps rate times decay, `one` keeps the decay itself, `sqrt`
+            lies between: the decay grows as the root of what `independent` asks for.
+        attention: Power of the head size by which attention logits are multiplied on top of the
+            model's own 1/sqrt(head size).
+        clipping: The rule in whose gauge gradients are clipped, so that all gauges of one function
+            clip alike; None for this one's own.
+        branch: Each residual branch is divided by depth to this power; None leaves depth alone.
+        block_rates: Whether rates inside the residual stack follow the depth.
+        layers: By role, init and multiplier.
+        published: By geometry and role, quantities that the paper sets and no derivation gives.
     """
 
     name: str
     title: str
     source: str
     status: str
-    scalings: dict[Geometry, dict[str, Scaling]] = field(repr=False)
+    alignment: Mapping[Role, float] | None
+    epsilon: Following
+    weight_decay: Decay
+    attention: float
+    clipping: str | None
+    branch: float | None
+    block_rates: bool
+    layers: Mapping[Role, Scaling] = field(repr=False)
+    published: Mapping[tuple[Geometry, Role], Mapping[str, Powers]] = field(repr=False)
 
     def scaling(self, geometry: Geometry, kind: Role | str) -> Scaling:
-        """How a role scales, or what is added for a `block` or `branch`.
+        """How a role scales, or what is added for a `block` or `branch`."""
+        from windtunnel.parametrization.derive import derive
 
-        Raises:
-            WindtunnelError: The rule says nothing about this geometry.
-        """
-        if geometry not in self.scalings:
-            known = ", ".join(self.scalings)
-            raise WindtunnelError(
-                f"rule: '{self.name}' has no entries for {geometry} optimizers; it has {known}"
-            )
-        return self.scalings[geometry].get(str(kind), Scaling())
+        return derive(self, geometry, kind)
 
 
 def rule_names() -> tuple[str, ...]:
@@ -84,28 +106,126 @@ def rule_names() -> tuple[str, ...]:
 def load_rule(name: str) -> Rule:
     """Read a rule's file.
 
+    Args:
+        name: A rule of `rule_names()`, or the path of a TOML file of one's own.
+
     Raises:
-        WindtunnelError: There is no rule of that name.
+        WindtunnelError: There is no rule of that name, or the file is no rule.
     """
-    if name not in rule_names():
+    return _rule(name, _content(name))
+
+
+_TEXTS = ("title", "source", "status")
+_KEYS = (
+    *_TEXTS,
+    "rates",
+    "epsilon",
+    "weight_decay",
+    "attention",
+    "clipping",
+    "depth",
+    "layers",
+    "published",
+)
+# Full: updates and inputs point the same way, so their products add up as fan-in; none: they add
+# up as its root (Everett et al. 2024, arXiv 2407.05872, section 3).
+_ALIGNMENTS = {"full": 1.0, "none": 0.5}
+
+
+def _content(name: str) -> dict[str, Any]:
+    """A rule's own entries over those of the rule that it extends."""
+    if name.endswith(".toml"):
+        path = Path(name)
+        if not path.is_file():
+            raise WindtunnelError(f"rule: there is no file {name}")
+        text = path.read_text(encoding="utf-8")
+    elif name in rule_names():
+        text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
+    else:
         raise WindtunnelError(f"rule: no rule '{name}'; known rules: {', '.join(rule_names())}")
-    content = tomllib.loads((_folder() / f"{name}.toml").read_text(encoding="utf-8"))
-    about = {key: content.pop(key) for key in ("title", "source", "status")}
-    return Rule(name=name, **about, scalings=_scalings(name, content))
+    try:
+        content = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise WindtunnelError(f"rule {name}: {error}") from error
+    parent = content.pop("extends", None)
+    if parent is None:
+        return content
+    if parent == name:
+        raise WindtunnelError(f"rule {name}: extends itself")
+    return _merged(_content(parent), content)
 
 
-def _scalings(rule: str, content: dict[str, Any]) -> dict[Geometry, dict[str, Scaling]]:
-    kinds = {*Role, BLOCK, BRANCH}
-    scalings: dict[Geometry, dict[str, Scaling]] = {}
-    for geometry, entries in content.items():
-        unknown = sorted(set(entries) - kinds)
-        if unknown:
-            raise ValueError(f"{rule}.toml: [{geometry}.{unknown[0]}] is no role")
-        scalings[Geometry(geometry)] = {
-            kind: Scaling(**{key: Powers(**powers) for key, powers in entry.items()})
-            for kind, entry in entries.items()
-        }
-    return scalings
+def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    return below | {
+        key: _merged(below[key], value)
+        if isinstance(value, dict) and isinstance(below.get(key), dict) and key in _NESTED
+        else value
+        for key, value in above.items()
+    }
+
+
+# Merged entry by entry with the rule that is extended; anything else replaces what that one has.
+_NESTED = {"layers", "published", "depth", *(str(geometry) for geometry in Geometry)}
+
+
+def _rule(name: str, content: dict[str, Any]) -> Rule:
+    def refuse(what: str) -> WindtunnelError:
+        return WindtunnelError(f"rule {name}: {what}")
+
+    for key in _TEXTS:
+        if not isinstance(content.get(key), str):
+            raise refuse(f"'{key}' is missing; say it in a few words")
+    unknown = sorted(set(content) - set(_KEYS))
+    if unknown:
+        raise refuse(f"'{unknown[0]}' is no entry of a rule; there are {', '.join(_KEYS)}")
+    depth = content.get("depth", {})
+    try:
+        return Rule(
+            name=name.removesuffix(".toml"),
+            **{key: content[key] for key in _TEXTS},
+            alignment=_alignment(content.get("rates", "full")),
+            epsilon=_one_of(content.get("epsilon", "gradient"), ("gradient", "one")),
+            weight_decay=_one_of(
+                content.get("weight_decay", "independent"), ("independent", "sqrt", "one")
+            ),
+            attention=float(content.get("attention", 0.0)),
+            clipping=content.get("clipping"),
+            branch=None if "branch" not in depth else float(depth["branch"]),
+            block_rates=bool(depth.get("rates", True)),
+            layers={
+                Role(role): Scaling(**{key: Powers(**powers) for key, powers in entry.items()})
+                for role, entry in content.get("layers", {}).items()
+            },
+            published={
+                (Geometry(geometry), Role(role)): {
+                    _one_of(key, ("lr", "weight_decay", "eps")): Powers(**powers)
+                    for key, powers in entry.items()
+                }
+                for geometry, entries in content.get("published", {}).items()
+                for role, entry in entries.items()
+            },
+        )
+    except (TypeError, ValueError) as error:
+        raise refuse(str(error)) from error
+
+
+def _alignment(rates: Any) -> dict[Role, float] | None:
+    """`full`, `none`, `one`, or measured numbers by role."""
+    if rates == "one":
+        return None
+    if isinstance(rates, str):
+        return dict.fromkeys(Role, _ALIGNMENTS[_one_of(rates, tuple(_ALIGNMENTS))])
+    measured = {Role(role): float(value) for role, value in rates.items()}
+    for role, value in measured.items():
+        if not 0.0 <= value <= 1.0:
+            raise ValueError(f"rates.{role} is {value}; alignments lie between 0 and 1")
+    return dict.fromkeys(Role, _ALIGNMENTS["full"]) | measured
+
+
+def _one_of(value: Any, known: tuple[str, ...]) -> Any:
+    if value not in known:
+        raise ValueError(f"'{value}' is not one of {', '.join(known)}")
+    return value
 
 
 def _folder() -> Traversable:
