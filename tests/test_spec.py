@@ -161,3 +161,8 @@ def test_every_amount_is_read_exactly(whole: int, thousandths: int, suffix: str)
             AMOUNT.validate_python(text)
     else:
         assert AMOUNT.validate_python(text) == expected
+
+
+def test_a_misspelt_key_is_named_before_what_is_missing_for_it(tmp_path: Path) -> None:
+    with pytest.raises(WindtunnelError, match=r"ladder\.widht: unknown key.*\(and 1 more\)"):
+        load(tmp_path, STUDY.replace("ladder: {width", "ladder: {widht"))

@@ -11,3 +11,15 @@ class WindtunnelError(Exception):
     """
 
     exit_code = 2
+
+
+class NegativeVerdictError(WindtunnelError):
+    """What was tried has failed, and no input was wrong: exit code 3."""
+
+    exit_code = 3
+
+
+class CannotSayError(WindtunnelError):
+    """There is not enough to go on yet, and no input was wrong: exit code 4."""
+
+    exit_code = 4

@@ -294,8 +294,12 @@ def load_study(path: Path) -> StudySpec:
 
 
 def _one_line(error: ValidationError, study: dict[str, Any]) -> str:
-    """The first complaint with its field's path, in the file's own words."""
-    first, count = error.errors()[0], error.error_count()
+    """The first complaint with its field's path, in the file's own words.
+
+    A misspelt key makes two: it is unknown, and what was meant is missing. The former tells more.
+    """
+    complaints = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    first, count = complaints[0], len(complaints)
     unit = str(study.get("unit", "tokens"))
     parts = [part for part in first["loc"] if part != "[key]"]
     place = ".".join(unit if part == "units" else str(part) for part in parts)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from windtunnel.errors import WindtunnelError
+from windtunnel.errors import CannotSayError, WindtunnelError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.fixed import FixedPolicy
@@ -60,7 +60,7 @@ def test_a_spent_budget_ends_the_decisions(
     execute(study, "tune", FixedPolicy(decisions(study, [0.01])), quiet)
     study.write("clock", {"wall_seconds": 100.0})
     limited = make_study(budget=budget)
-    with pytest.raises(WindtunnelError, match=r"budget of .* is spent; nothing was trained"):
+    with pytest.raises(CannotSayError, match=r"budget of .* is spent; nothing was trained"):
         execute(limited, "fit", FixedPolicy(decisions(study, [0.02])), quiet)
     assert len(known_law.trained) == 1
 

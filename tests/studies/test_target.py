@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from windtunnel.errors import WindtunnelError
+from windtunnel.errors import NegativeVerdictError, WindtunnelError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.studies.study import Study
 from windtunnel.studies.target import target_run, train_target
@@ -56,8 +56,9 @@ def test_a_diverged_target_refutes_the_forecast(
 ) -> None:
     known_law.diverges = lambda run: True
     study.write("forecast", FORECAST)
-    with pytest.raises(WindtunnelError, match=r"^target: diverged at step"):
+    with pytest.raises(NegativeVerdictError, match=r"^target: diverged at step") as refuted:
         train_target(study, quiet)
+    assert refuted.value.exit_code == 3
 
 
 def test_a_forecast_without_a_loss_is_no_error(

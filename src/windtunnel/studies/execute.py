@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from windtunnel.errors import WindtunnelError
+from windtunnel.errors import CannotSayError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.drive import Driver
@@ -48,7 +48,7 @@ def execute(
         The step's table and why the policy stopped.
 
     Raises:
-        WindtunnelError: A run failed for good, or the budget was spent before anything finished.
+        CannotSayError: A run failed for good, or the budget was spent before anything finished.
     """
     from windtunnel.training.device import worker_devices
 
@@ -87,7 +87,7 @@ def execute(
     finally:
         store.close()
     if not any(row.done for row in table):
-        raise WindtunnelError(f"{step}: {stop.reason}; nothing was trained. Raise the budget.")
+        raise CannotSayError(f"{step}: {stop.reason}; nothing was trained. Raise the budget.")
     return table, stop.reason
 
 

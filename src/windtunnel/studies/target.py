@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from windtunnel.errors import WindtunnelError
+from windtunnel.errors import NegativeVerdictError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.fixed import FixedPolicy
@@ -14,8 +14,8 @@ from windtunnel.search.policy import Decision
 from windtunnel.studies.execute import execute, results
 from windtunnel.studies.study import Study
 
-# Below this width a second thread saves a fifth of the time on a quiet machine (measured at width
-# 128 on 2 cores) and costs several times as much on a busy one, where threads wait for each other.
+# Narrow models gain little from a second thread, and on a busy machine every step then waits for
+# the slowest of them.
 WIDTH_FOR_THREADS = 256
 
 
@@ -30,7 +30,8 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
     The forecast was written down before; it is read here and never changed afterwards.
 
     Raises:
-        WindtunnelError: No forecast has been made, or the target diverged.
+        WindtunnelError: No forecast has been made.
+        NegativeVerdictError: The target diverged.
     """
     from windtunnel.training.device import usable_cores
 
@@ -47,7 +48,7 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
     )
     result = results(study)["target"][0]
     if table[0].state == "diverged":
-        raise WindtunnelError(
+        raise NegativeVerdictError(
             f"target: diverged at step {result['steps']:,} with lr {forecast['lr']:.3g}. The "
             "forecast is refuted; see the report's transfer table before spending more."
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -50,11 +51,19 @@ def worker_devices(device: str, workers: int | Literal["auto"]) -> list[str]:
     return [devices[index % len(devices)] for index in range(count)]
 
 
-def usable_cores() -> int:
-    """Cores this process may run on, which a scheduler may have cut below the machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota_file: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores this process may keep busy: a scheduler or a container may allow fewer than there are.
+
+    Args:
+        quota_file: Where a Linux container states its quota and the period it is for.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        quota, period = quota_file.read_text(encoding="ascii").split()
+        return max(1, min(cores, int(quota) // int(period)))
+    except (OSError, ValueError):  # no container, or `max`: no quota
+        return cores
 
 
 @contextlib.contextmanager
