@@ -298,8 +298,11 @@ def _one_line(error: ValidationError, study: dict[str, Any]) -> str:
 
     A misspelt key makes two: it is unknown, and what was meant is missing. The former tells more.
     """
-    complaints = sorted(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    complaints = error.errors()
     first, count = complaints[0], len(complaints)
+    if first["type"] == "missing":
+        beside = (c for c in complaints if c["loc"][:-1] == first["loc"][:-1])
+        first = next((c for c in beside if c["type"] == "extra_forbidden"), first)
     unit = str(study.get("unit", "tokens"))
     parts = [part for part in first["loc"] if part != "[key]"]
     place = ".".join(unit if part == "units" else str(part) for part in parts)
