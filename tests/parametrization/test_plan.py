@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,9 +9,11 @@ from torch import nn
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Declarations
+from windtunnel.models.function import FunctionFamily
 from windtunnel.models.gpt import GPTFamily
+from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.parametrization.plan import Plan, plan
-from windtunnel.scale import Role, Scale
+from windtunnel.scale import Geometry, Powers, Role, Scale
 
 BASE = Scale(32, 2)
 
@@ -52,6 +55,74 @@ def test_a_tied_head_puts_its_multiplier_into_the_final_norm() -> None:
     assert factors(p, "embedding.weight") == (1, 1, 1, 1 / 4, 1)
     assert factors(p, "final_norm.weight") == (1 / 4, 1 / 4, 4, 1, 1 / 4)
     assert factors(plan(gpt(tied=True), BASE, Scale(128, 2), "sp"), "final_norm.weight") == (1,) * 5
+
+
+def test_a_tied_head_has_one_plan_in_every_gauge_of_mup() -> None:
+    expected = plan(gpt(tied=True), BASE, Scale(128, 2), "mup")
+    for rule in ("mup-table-3", "mup-table-9", "spectral"):
+        found = plan(gpt(tied=True), BASE, Scale(128, 2), rule)
+        assert all(factors(found, e.name) == factors(expected, e.name) for e in expected)
+
+
+@pytest.mark.parametrize("rule", ["sp-full-alignment", "ntk-full-alignment", "mup-no-alignment"])
+def test_a_tied_head_is_refused_where_its_two_rates_differ(rule: str) -> None:
+    with pytest.raises(WindtunnelError, match=r"embedding\.weight: tied with head.*untie them"):
+        plan(gpt(tied=True), BASE, Scale(128, 2), rule)
+
+
+class Heads(nn.Module):
+    """Two heads whose size grows, their queries separate."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.query, self.key = nn.Linear(width, width), nn.Linear(width, width)
+        self.query_norm = nn.RMSNorm(width // 2)
+        self.first, self.last = nn.Linear(5, width), nn.Linear(width, 3)
+
+
+def test_growing_heads_move_the_attention_s_scale_into_the_queries() -> None:
+    """Yang et al. 2022, definition 4.1: q k / d, and the model itself has q k / sqrt(d)."""
+    build = FunctionFamily(lambda width, depth: Heads(width))
+    grown = replace(build, declarations=Declarations(queries=("query",), head_growth=1.0))
+    p = plan(grown, Scale(8, 1), Scale(32, 1), "mup")
+    assert factors(p, "query.weight") == (1 / 2 / 2, 1 / 4 / 2, 4 * 2, 1 / 4 * 2, 1 / 2)
+    assert factors(p, "query.bias") == (1 / 2, 1 / 2, 2, 1 / 4 * 2, 1 / 2)
+    assert factors(p, "key.weight") == (1 / 2, 1 / 4, 4, 1 / 4, 1)
+    normed = replace(build, declarations=Declarations(queries=("query_norm",), head_growth=1.0))
+    q = plan(normed, Scale(8, 1), Scale(32, 1), "mup")
+    assert factors(q, "query_norm.weight") == (1 / 2, 1 / 2, 2, 1 / 4 * 2, 1 / 2)
+    assert factors(plan(grown, Scale(8, 1), Scale(32, 1), "sp"), "query.bias") == (1,) * 5
+    unknown = replace(build, declarations=Declarations(head_growth=1.0))
+    with pytest.raises(WindtunnelError, match=r"queries are not known.*declare Declarations"):
+        plan(unknown, Scale(8, 1), Scale(32, 1), "mup")
+
+
+def test_a_multiplier_of_the_model_s_own_is_not_applied_again() -> None:
+    build = FunctionFamily(lambda width, depth: Heads(width))
+    own = replace(build, declarations=Declarations(multipliers=(("last", Powers(fan_in=-1)),)))
+    p = plan(own, Scale(8, 1), Scale(32, 1), "mup")
+    assert factors(p, "last.weight") == (1, 1, 1, 1 / 4, 1)
+    with pytest.raises(WindtunnelError, match=r"declarations\.multipliers: no module"):
+        wrong = Declarations(multipliers=(("lost", Powers(fan_in=-1)),))
+        plan(replace(build, declarations=wrong), Scale(8, 1), Scale(32, 1), "mup")
+
+
+def test_an_optimizer_s_own_factor_is_not_applied_again() -> None:
+    """Muon on hidden matrices only, its own rate growing as the longer side's square root."""
+    muon = OptimizerMethod(
+        name="muon-like",
+        geometry=Geometry.ORTHOGONAL,
+        build=lambda groups, recipe: torch.optim.SGD(groups),
+        elsewhere=Geometry.SIGN,
+        own_factor=lambda shape: max(shape) ** 0.5,
+    )
+    p = plan(gpt(), BASE, Scale(128, 2), "mup", muon)
+    hidden, plain = p["blocks.0.mlp.down.weight"], plan(gpt(), BASE, Scale(128, 2), "mup")
+    assert hidden.geometry is Geometry.ORTHOGONAL
+    assert hidden.lr == pytest.approx(1 / 4**0.5)  # 1 by the rule, over the optimizer's own 2
+    for name in ("embedding.weight", "head.weight", "final_norm.weight"):
+        assert p[name] == plain[name]
+    assert p.optimizer == "muon-like"
 
 
 def test_sp_and_mup_do_not_depend_on_depth() -> None:
@@ -115,7 +186,7 @@ def test_convolutions_and_vectors_of_any_shape_have_a_role() -> None:
 
     p = plan(lambda width, depth: Net(width), Scale(8, 1), Scale(32, 1), "mup")
     roles = {entry.name: entry.role.value for entry in p}
-    assert roles["first.weight"] == roles["depthwise.weight"] == "input"
+    assert (roles["first.weight"], roles["depthwise.weight"]) == ("input", "vector")
     assert roles["deep.weight"] == roles["attention.in_proj_weight"] == "hidden"
     assert roles["up.weight"] == "output" and roles["up.bias"] == "scalar"
     assert roles["token"] == roles["deep.bias"] == "vector"

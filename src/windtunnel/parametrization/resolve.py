@@ -51,6 +51,17 @@ class _Resolver:
     kinds: tuple[Kind, ...]
 
     @property
+    def _tied_head(self) -> float:
+        """Power of its fan-in by which a readout that shares the embedding's table is multiplied.
+
+        A table is drawn as an embedding, so what the rule does to a readout's own initialisation
+        is done here as well. Where one rate serves all layers, so does one initialisation.
+        """
+        head = self.rule.scaling(self.method.geometry, Role.OUTPUT)
+        drawn = NONE if self.rule.alignment is None else head.init
+        return (head.multiplier * drawn).fan_in
+
+    @property
     def _clipping(self) -> Rule:
         return self.rule if self.rule.clipping is None else load_rule(self.rule.clipping)
 
@@ -114,20 +125,23 @@ class _Resolver:
         if any(below(pattern).fullmatch(module) for pattern in self.declared.branch_outputs):
             multiplier *= self.rule.scaling(self.method.geometry, BRANCH).multiplier
         if any(below(pattern).fullmatch(module) for pattern in self.declared.queries):
-            grown = self.rule.attention * self.declared.head_growth
-            # A query norm's gain is as long as a head; a matrix reads the whole width.
-            multiplier *= (
-                Powers(fan_out=self.rule.attention) if kind.fan_in is None else Powers(fan_in=grown)
-            )
+            multiplier *= self._attention(kind, module)
         for pattern, own in self.declared.multipliers:
             if below(pattern).fullmatch(module):
                 multiplier /= own
         gain = self.declared.tied_head_gain
         if gain is not None and module == gain.rpartition(".")[0]:
             # Only the gain's own dimension is known here; it is the head's fan-in.
-            head = self.rule.scaling(self.method.geometry, Role.OUTPUT).multiplier
-            multiplier *= Powers(fan_out=head.fan_in, depth=head.depth)
+            multiplier *= Powers(fan_out=self._tied_head)
         return multiplier
+
+    def _attention(self, kind: Kind, module: str) -> Powers:
+        """What a rule puts on attention logits where heads grow, as a factor on the queries."""
+        siblings = (k for k in self.kinds if k.name.rpartition(".")[0] == module)
+        if all(sibling.fan_in is None for sibling in siblings):
+            return Powers(fan_out=self.rule.attention)  # a norm's gain is as long as a head
+        grown = self.rule.attention * self.declared.head_growth  # the rest as long as the width
+        return Powers(fan_out=grown) if kind.fan_in is None else Powers(fan_in=grown)
 
     def _ratios(self, kind: Kind, origin: Kind, shape: tuple[int, ...]) -> tuple[float, float]:
         """Ratios of fan-in and fan-out to base's; one where there is none."""
@@ -175,8 +189,13 @@ class _Resolver:
                 f"declarations.tied_head_gain: '{gain}' is declared but no head is tied to an "
                 "embedding; drop the declaration"
             )
-        needed = self.rule.scaling(self.method.geometry, Role.OUTPUT).multiplier != NONE
-        if head is not None and gain is None and needed:
+        aligned = self.rule.alignment and self.rule.alignment[Role.OUTPUT]
+        if head is not None and aligned and self._tied_head != -aligned:
+            raise WindtunnelError(
+                f"{head.name}: tied with {', '.join(head.names[1:])}, and rule '{self.rule.name}' "
+                "needs other rates for a readout than for a table; untie them, or use mup"
+            )
+        if head is not None and gain is None and self._tied_head:
             raise WindtunnelError(
                 f"{head.name}: tied with {', '.join(head.names[1:])}, so the readout's multiplier "
                 "can't go into it; declare Declarations(tied_head_gain=...), the final norm's gain "
