@@ -120,6 +120,8 @@ def test_an_optimizer_s_own_factor_is_not_applied_again() -> None:
     hidden, plain = p["blocks.0.mlp.down.weight"], plan(gpt(), BASE, Scale(128, 2), "mup")
     assert hidden.geometry is Geometry.ORTHOGONAL
     assert hidden.lr == pytest.approx(1 / 4**0.5)  # 1 by the rule, over the optimizer's own 2
+    assert hidden.lr * hidden.weight_decay == pytest.approx(1)
+    assert plan(gpt(), BASE, Scale(128, 2), "sp", muon)["blocks.0.mlp.down.weight"].lr == 1
     for name in ("embedding.weight", "head.weight", "final_norm.weight"):
         assert p[name] == plain[name]
     assert p.optimizer == "muon-like"

@@ -80,6 +80,7 @@ class _Resolver:
         gauge = self._clipping.scaling(geometry, kind.role).multiplier * extra
         moved = move_into_weights(scaling, extra, geometry)
         depth = self.target.depth / self.base.depth
+        own = self._own_factor(geometry, shape, origin.shape)
 
         def factor(powers: Powers) -> float:
             return powers.at(fan_in, fan_out, depth)
@@ -93,8 +94,8 @@ class _Resolver:
             base_name=origin.name,
             base_shape=origin.shape,
             init=factor(moved.init),
-            lr=factor(moved.lr) / self._own_factor(geometry, shape, origin.shape),
-            weight_decay=factor(moved.weight_decay),
+            lr=factor(moved.lr) / own,
+            weight_decay=factor(moved.weight_decay) * own,  # the decay itself is not factored
             eps=factor(moved.eps),
             gauge=factor(gauge),
             geometry=geometry,
@@ -109,9 +110,13 @@ class _Resolver:
     def _own_factor(
         self, geometry: Geometry, shape: tuple[int, ...], base_shape: tuple[int, ...]
     ) -> float:
-        """What the optimizer puts on the rate itself, from base to here: not to be done twice."""
+        """What the optimizer puts on the rate itself, from base to here: not to be done twice.
+
+        Where one rate serves all layers, it is the optimizer as it stands.
+        """
         own = self.method.own_factor
-        if own is None or geometry is not self.method.geometry:
+        derived = self.rule.alignment is not None
+        if own is None or geometry is not self.method.geometry or not derived:
             return 1.0
         return own(shape) / own(base_shape)
 
