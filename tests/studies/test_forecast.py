@@ -14,9 +14,18 @@ from windtunnel.studies.study import Study
 WIDTH, UNITS = 64, 131_072  # the largest proxy; the target is one octave beyond in both
 
 
-def begin(study: Study, ci90: list[float | None], slopes: dict[str, list[float] | None]) -> None:
-    def optimum(log2_value: float) -> dict[str, Any]:
-        return {"log2_value": log2_value, "lr": 2**log2_value, "ci90": ci90}
+def begin(
+    study: Study,
+    half: float | None,
+    slopes: dict[str, list[float] | None],
+    verdict: str = "cannot say",
+) -> None:
+    """Sweeps whose 90 % ranges reach `half` octaves to each side."""
+
+    def optimum(at: float) -> dict[str, Any]:
+        ci90 = [None, None] if half is None else [at - half, at + half]
+        se = None if half is None else half / 2
+        return {"log2_value": at, "lr": 2**at, "ci90": ci90, "se": se}
 
     sweeps = [
         {"rule": rule, "width": width, "units": units, "optimum": optimum(log2_value)}
@@ -28,26 +37,44 @@ def begin(study: Study, ci90: list[float | None], slopes: dict[str, list[float] 
         ]
     ]
     study.write("tune", {"sweeps": sweeps})
-    axes = [{"axis": axis, "slope_ci90": slope} for axis, slope in slopes.items()]
+    axes = [
+        {"axis": axis, "slope_ci90": slope, "verdict": verdict} for axis, slope in slopes.items()
+    ]
     study.write("transfer", {"axes": axes})
 
 
 def test_the_rate_is_that_of_the_proxy_nearest_to_the_target(study: Study) -> None:
-    begin(study, [-6.25, -5.75], {"width": None, "tokens": None})
+    begin(study, 0.25, {"width": None, "tokens": None})
     said = transferred_lr(study)
     assert said["lr"] == 2**-6
     assert said["lr_ci90"] == pytest.approx([2**-6.25, 2**-5.75])
 
 
+def test_where_it_transfers_every_width_measures_the_rate(study: Study) -> None:
+    begin(study, 0.3, {"width": None, "tokens": None}, verdict="transfers")
+    said = transferred_lr(study)
+    assert said["lr"] == pytest.approx(2**-5)  # of -6 at the largest and -4 at width 16
+    low, high = map(math.log2, said["lr_ci90"])
+    assert (low, high) == pytest.approx((-5 - 0.3 / math.sqrt(2), -5 + 0.3 / math.sqrt(2)))
+
+
 def test_drift_over_the_way_to_the_target_widens_the_range_on_its_side(study: Study) -> None:
-    begin(study, [-6.3, -5.7], {"width": [-0.4, -0.1], "tokens": [-0.1, 0.2]})
+    begin(study, 0.3, {"width": [-0.4, -0.1], "tokens": [-0.1, 0.2]})
     low, high = map(math.log2, transferred_lr(study)["lr_ci90"])
     assert -6 - low == pytest.approx(math.sqrt(0.3**2 + 0.4**2 + 0.1**2))
     assert high + 6 == pytest.approx(math.sqrt(0.3**2 + 0.2**2))
 
 
+def test_the_way_to_the_target_begins_where_the_rate_was_measured(study: Study) -> None:
+    """On average at width 32, two octaves from the target's 128."""
+    begin(study, 0.3, {"width": [-0.1, 0.2], "tokens": None}, verdict="transfers")
+    low, high = map(math.log2, transferred_lr(study)["lr_ci90"])
+    own = 0.3 / math.sqrt(2)
+    assert (-5 - low, high + 5) == pytest.approx((math.hypot(own, 0.2), math.hypot(own, 0.4)))
+
+
 def test_an_optimum_without_a_range_gives_a_rate_without_one(study: Study) -> None:
-    begin(study, [None, None], {"width": [-0.4, -0.1]})
+    begin(study, None, {"width": [-0.4, -0.1]})
     assert transferred_lr(study) == {"lr": 2**-6, "lr_ci90": None}
 
 
