@@ -1,19 +1,60 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.optimizers import geometry_of, optimizer_method, optimizer_names
-from windtunnel.scale import Geometry
+from windtunnel.optimizers import geometry_of, method_of, optimizer_method, optimizer_names
+from windtunnel.scale import Geometry, Recipe
 
 
-def test_adamw_by_name() -> None:
-    assert optimizer_names() == ("adamw",)
-    assert optimizer_method("adamw").name == "adamw"
-    assert geometry_of("adamw") is Geometry.SIGN
+def test_every_optimizer_by_name_has_its_geometry() -> None:
+    assert {name: geometry_of(name) for name in optimizer_names()} == {
+        "adafactor": Geometry.RELATIVE,
+        "adam-atan2": Geometry.SIGN,
+        "adamw": Geometry.SIGN,
+        "muon": Geometry.ORTHOGONAL,
+        "sgd": Geometry.SGD,
+    }
+    assert all(optimizer_method(name).name == name for name in optimizer_names())
+
+
+def test_only_muon_treats_some_parameters_otherwise() -> None:
+    others = {name: optimizer_method(name).elsewhere for name in optimizer_names()}
+    assert others.pop("muon") is Geometry.SIGN
+    assert set(others.values()) == {None}
 
 
 def test_an_unknown_optimizer_is_named_and_the_known_ones_listed() -> None:
-    for look_up in (optimizer_method, geometry_of):
-        with pytest.raises(WindtunnelError, match=r"^optimizer: no optimizer 'adam'; .*: adamw$"):
+    for look_up in (optimizer_method, geometry_of, method_of):
+        with pytest.raises(WindtunnelError, match=r"^optimizer: no optimizer 'adam'; .*: adafac"):
             look_up("adam")
+
+
+def test_a_geometry_is_taken_as_it_is_and_builds_nothing() -> None:
+    for geometry in Geometry:
+        method = method_of(geometry)
+        assert (method.geometry, method.name) == (geometry, str(geometry))
+        assert method.own_factor is None
+        with pytest.raises(WindtunnelError, match=r"name an optimizer: adafactor"):
+            method.build([], Recipe(lr=1.0, batch_units=1))
+
+
+def test_the_name_sgd_is_the_optimizer_and_the_geometry_sgd_is_not() -> None:
+    assert method_of("sgd") is optimizer_method("sgd")
+    assert method_of(Geometry.SGD) is not optimizer_method("sgd")
+
+
+def test_a_method_is_its_own() -> None:
+    assert method_of(optimizer_method("muon")) is optimizer_method("muon")
+
+
+def test_looking_up_imports_no_torch() -> None:
+    code = (
+        "import sys; from windtunnel.optimizers import geometry_of, optimizer_names\n"
+        "[geometry_of(name) for name in optimizer_names()]; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Scale
-from windtunnel.studies.explain import explain, parse_scale
+from windtunnel.studies.explain import explain, parse_scale, tuned_recipe
 from windtunnel.studies.study import Study
 
 TARGET = Scale(width=128, depth=4, units=1000)
@@ -72,3 +72,30 @@ def test_without_a_scale_it_is_the_targets(study: Study) -> None:
 def test_explaining_writes_nothing(study: Study) -> None:
     explain(study)
     assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]
+
+
+def test_with_the_recipe_rates_are_those_of_the_forecast(copied: Study) -> None:
+    factors = explain(copied)["parameters"]
+    values = explain(copied, with_recipe=True)["parameters"]
+    lr = copied.needed("forecast", "forecast")["lr"]
+    for factor, value in zip(factors, values, strict=True):
+        assert value["lr"] == lr * factor["lr"]
+        assert value["eps"] == pytest.approx(1e-8 * factor["eps"])
+        if value["role"] == "vector":
+            assert (value["weight_decay"], value["init_std"]) == (0.0, 0.0)
+    merged = explain(copied, every_block=False, with_recipe=True)["parameters"]
+    assert sum(row["count"] for row in merged) == len(values)
+
+
+def test_before_a_forecast_the_rate_is_the_one_it_would_take(copied: Study) -> None:
+    expected = tuned_recipe(copied)
+    (copied.folder / "forecast.json").unlink()
+    assert tuned_recipe(copied) == expected
+
+
+def test_without_a_tuned_rate_the_command_to_run_is_named(study: Study) -> None:
+    with pytest.raises(WindtunnelError, match="first run `windtunnel tune"):
+        explain(study, with_recipe=True)
+    study.write("tune", {"sweeps": []})
+    with pytest.raises(WindtunnelError, match="no learning rate has an optimum yet"):
+        explain(study, with_recipe=True)

@@ -21,8 +21,8 @@ class OptimizerMethod:
         geometry: What its updates do to the sizes of hidden matrices: scaling rules are derived
             from it.
         build: Makes the torch optimizer. Its groups carry `params`, `lr`, `weight_decay` and
-            `eps`, already scaled by the plan, and the `geometry` of their parameters; everything
-            else comes from the recipe.
+            `eps`, already scaled by the plan, and the `geometry` of their parameters where it is
+            not the same for all; everything else comes from the recipe.
         elsewhere: What updates do to all other parameters, where that differs (Muon's AdamW).
         own_factor: From a matrix' shape to the factor that the optimizer itself puts on its rate:
             a plan divides by it, so that no shape is scaled twice.

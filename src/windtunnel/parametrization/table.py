@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from windtunnel.parametrization.names import without_indices
 from windtunnel.parametrization.plan import ParameterPlan, Plan
+from windtunnel.scale import Recipe, Role
 
 
 def table(plan: Plan) -> list[dict[str, Any]]:
@@ -44,28 +47,64 @@ def table(plan: Plan) -> list[dict[str, Any]]:
     ]
 
 
-def explanation(plan: Plan) -> dict[str, Any]:
-    """The plan as `windtunnel explain --json` gives it: values for base hyperparameters of one.
+def explanation(
+    plan: Plan, recipe: Recipe | None = None, spread: Mapping[str, float] | None = None
+) -> dict[str, Any]:
+    """The plan as `windtunnel explain --json` gives it.
 
     `multiplier` is the forward multiplier that the model must apply itself: always one, since
     the rule's own were moved into the other columns.
+
+    Args:
+        plan: The plan.
+        recipe: Hyperparameters at base. None stands for values of one, so that `lr`,
+            `weight_decay` and `eps` are factors; otherwise they are what an optimizer is given,
+            with a decay of 0 for vectors and scalars, as our own training loop has it.
+        spread: Standard deviation of each initialisation at base, by name
+            (`windtunnel.parametrization.spread`); None stands for one.
     """
     return {
-        "rule": plan.rule,
-        "optimizer": plan.optimizer,
-        "base": dataclasses.asdict(plan.base),
-        "target": dataclasses.asdict(plan.target),
+        **heading(plan),
         "parameters": [
             {
                 "name": entry.name,
                 "role": str(entry.role),
                 "shape": list(entry.shape),
-                "init_std": entry.init,
+                "init_std": entry.init * (1.0 if spread is None else spread[entry.name]),
                 "multiplier": 1.0,
-                "lr": entry.lr,
-                "weight_decay": entry.weight_decay,
-                "eps": entry.eps,
+                **_settings(entry, recipe),
             }
             for entry in plan
         ],
+    }
+
+
+def heading(plan: Plan) -> dict[str, Any]:
+    """What a plan is for: rule, optimizer, base and target."""
+    return {
+        "rule": plan.rule,
+        "optimizer": plan.optimizer,
+        "base": dataclasses.asdict(plan.base),
+        "target": dataclasses.asdict(plan.target),
+    }
+
+
+def merged(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row for all blocks alike: their `name` gets `*` for the index, and a `count` is added."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        alike = {**row, "name": without_indices(row["name"])}
+        known = found.setdefault(json.dumps(alike), {**alike, "count": 0})
+        known["count"] += 1
+    return list(found.values())
+
+
+def _settings(entry: ParameterPlan, recipe: Recipe | None) -> dict[str, float]:
+    if recipe is None:
+        return {"lr": entry.lr, "weight_decay": entry.weight_decay, "eps": entry.eps}
+    decayed = entry.role not in (Role.VECTOR, Role.SCALAR)
+    return {
+        "lr": recipe.lr * entry.lr,
+        "weight_decay": recipe.weight_decay * entry.weight_decay if decayed else 0.0,
+        "eps": recipe.eps * entry.eps,
     }

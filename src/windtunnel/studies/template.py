@@ -34,8 +34,8 @@ metric: {name: loss, goal: minimize, bounds: [0, null]}
 device: auto                # auto, cpu, cuda or cuda:1
 precision: fp32             # or bf16
 
-rule: mup                   # how every parameter is set at every scale: sp, mup or completep
-optimizer: adamw
+rule: mup                   # how every parameter is set; `windtunnel rules` lists them
+optimizer: adamw            # or sgd, adafactor, adam-atan2, muon
 seed: $seed
 
 base: {width: $base_width, depth: $depth, tokens: $longest}      # hyperparameters are quoted here

@@ -1,0 +1,58 @@
+"""What every command shares: its usual arguments, how it opens a study, prints and ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from windtunnel.report.content import Sentence
+    from windtunnel.report.progress import StudyProgress
+    from windtunnel.studies.study import Study
+
+GOOD, NEGATIVE, CANNOT_SAY, INTERRUPTED = 0, 3, 4, 130
+_EXIT_CODES = {"fail": NEGATIVE, "drifts": NEGATIVE, "missed": NEGATIVE, "cannot say": CANNOT_SAY}
+
+StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+TimeLimit = Annotated[
+    str | None, typer.Option("--time", help="Stop deciding on new runs after this: 90s, 10m, 2h.")
+]
+
+
+def open_study(path: Path, time: str | None = None, *, trains: bool = True) -> Study:
+    """Open a study; say at once if there is no torch, not in the first step that builds a model."""
+    from windtunnel.studies.study import open_study as open_folder
+    from windtunnel.torch_version import require_torch
+
+    opened = open_folder(path, time_limit=time)
+    if trains:
+        require_torch()
+    return opened
+
+
+def progress_bar(quiet: bool) -> StudyProgress:
+    """The live progress bar."""
+    from windtunnel.report.progress import StudyProgress
+
+    return StudyProgress(quiet=quiet)
+
+
+def say(value: dict[str, Any], sentences: Iterable[Sentence], as_json: bool) -> None:
+    """Print a step's outcome, as JSON or in words."""
+    show(value, "\n".join(sentence.text for sentence in sentences), as_json)
+
+
+def show(value: dict[str, Any], words: str, as_json: bool) -> None:
+    """Print a value as JSON, or words in its place."""
+    print(json.dumps(value, indent=2, allow_nan=False) if as_json else words)
+
+
+def end_with(verdict: str) -> None:
+    """Leave with the exit code that a verdict has."""
+    raise typer.Exit(_EXIT_CODES.get(verdict, GOOD))

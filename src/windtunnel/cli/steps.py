@@ -1,0 +1,77 @@
+"""The steps of a study, each as a command of its own."""
+
+from __future__ import annotations
+
+from windtunnel.cli.output import (
+    AsJson,
+    StudyPath,
+    TimeLimit,
+    end_with,
+    open_study,
+    progress_bar,
+    say,
+    show,
+)
+
+
+def tune(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> None:
+    """Search the hyperparameters on the ladder of small scales, cheapest first."""
+    from windtunnel.studies.tune import tune as run_tune
+    from windtunnel.studies.words import tune_sentences
+
+    opened = open_study(study, time)
+    with progress_bar(as_json) as progress:
+        outcome = run_tune(opened, progress)
+    say(outcome, tune_sentences(outcome, opened), as_json)
+
+
+def transfer(study: StudyPath, as_json: AsJson = False) -> None:
+    """Does the optimum stay put along each axis? How far does it drift?"""
+    from windtunnel.studies.transfer import transfer as run_transfer
+    from windtunnel.studies.words import transfer_sentences
+
+    outcome = run_transfer(open_study(study, trains=False))
+    say(outcome, transfer_sentences(outcome), as_json)
+    end_with(outcome["verdict"])
+
+
+def fit(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> None:
+    """Train the ladder's lengths between the tuned ones, so that a law can be fitted."""
+    from windtunnel.studies.fit import fit as run_fit
+    from windtunnel.studies.words import fit_sentences
+
+    opened = open_study(study, time)
+    with progress_bar(as_json) as progress:
+        outcome = run_fit(opened, progress)
+    say(outcome, fit_sentences(outcome), as_json)
+
+
+def forecast(study: StudyPath, as_json: AsJson = False) -> None:
+    """Say the target's hyperparameters and loss before it is trained."""
+    from windtunnel.studies.forecast import forecast as run_forecast
+    from windtunnel.studies.words import forecast_sentences
+
+    opened = open_study(study)
+    outcome = run_forecast(opened)
+    say(outcome, forecast_sentences(outcome, opened), as_json)
+    end_with(outcome["verdict"])
+
+
+def train(study: StudyPath, as_json: AsJson = False) -> None:
+    """Train the target once, and hold the forecast against what happened."""
+    from windtunnel.studies.target import train_target
+    from windtunnel.studies.words import target_sentence
+
+    opened = open_study(study)
+    with progress_bar(as_json) as progress:
+        outcome = train_target(opened, progress)
+    say(outcome, [target_sentence(outcome, opened)], as_json)
+    end_with("missed" if outcome["inside"] is False else "inside")
+
+
+def report(study: StudyPath, as_json: AsJson = False) -> None:
+    """Write report.html, figures and summary.json from what the study has so far."""
+    from windtunnel.studies.report import write_study_report
+
+    path = write_study_report(open_study(study))
+    show({"report": str(path)}, f"Wrote {path}", as_json)

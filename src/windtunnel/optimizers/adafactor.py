@@ -1,0 +1,49 @@
+"""Adafactor (Shazeer and Stern 2018, arXiv 1804.04235), as torch computes it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.method import OptimizerMethod
+from windtunnel.scale import Geometry, Recipe
+
+if TYPE_CHECKING:
+    from torch.optim import Adafactor
+
+# Root mean square of a parameter below which updates stop being relative to it; what starts at
+# zero starts to move by this. The paper's epsilon_2, and torch's default.
+LEAST_PARAMETER_RMS = 1e-3
+# torch holds the square root of the second moment above the first epsilon and the moment's row
+# mean above the same number. 1e-18 squared is still a float32.
+_LEAST_ROW_MEAN = 1e-18
+
+
+def _build(param_groups: list[dict[str, Any]], recipe: Recipe) -> Adafactor:
+    """There is no first moment, so neither beta is used; beta2 is `1 - step ** -0.8`.
+
+    Updates are relative in every tensor, vectors too: torch multiplies the rate by the parameter's
+    root mean square, and clips updates to a root mean square of one. It also holds the rate below
+    `1 / sqrt(step)`: a rate above `1 / sqrt(steps)` is not the one that was asked for, and does
+    not transfer.
+
+    Raises:
+        WindtunnelError: A parameter is a DTensor, on which torch's Adafactor fails.
+    """
+    from torch.optim import Adafactor
+
+    if any(type(p).__name__ == "DTensor" for group in param_groups for p in group["params"]):
+        raise WindtunnelError(
+            "optimizer: torch's Adafactor can't take sharded parameters (DTensor); use adamw, or "
+            "train under DDP"
+        )
+    groups = [{**group, "eps": _epsilons(group.get("eps", recipe.eps))} for group in param_groups]
+    return Adafactor(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
+
+
+def _epsilons(eps: float) -> tuple[float, float]:
+    """The two that torch wants: beside a squared gradient's row mean, and beside the parameter."""
+    return max(eps * eps, _LEAST_ROW_MEAN), LEAST_PARAMETER_RMS
+
+
+ADAFACTOR = OptimizerMethod(name="adafactor", geometry=Geometry.RELATIVE, build=_build)

@@ -1,0 +1,1 @@
+"""Optimizer classes of our own, on torch: `windtunnel.optimizers` imports them when it builds."""
