@@ -1,8 +1,10 @@
-"""Does the coordinate check tell right rules from wrong ones, whatever the seeds and the rate?
+"""Does the coordinate check tell right from wrong, whatever the seeds and the rate?
 
 The built-in GPT on text from the standard library, in width (32, 64, 128; depth 2) and in depth
-(4, 8, 16; width 32), under every rule, at three rates, over five disjoint sets of three seeds.
---write puts the table into benchmarks/results/coordinate_check.{json,md}.
+(4, 8, 16; width 32), in disjoint sets of three seeds. First under right rules and under rules
+that are wrong along that axis; then, at the lowest rate, under right rules with one mistake
+planted in the plan, where the module that is at fault has to be named first.
+--write puts the tables into benchmarks/results/coordinate_check.{json,md}.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ import argparse as module_with_text
 import inspect
 import json
 import platform
+import runpy
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +24,23 @@ import torch
 from torch import Tensor
 
 from windtunnel.models.gpt import GPTFamily
-from windtunnel.parametrization.check import check
+from windtunnel.parametrization.check import CoordinateCheck, check, check_plans
+from windtunnel.parametrization.verdict import SMALLEST_MISTAKE, THRESHOLD
 from windtunnel.scale import Scale
 
-RESULTS = Path(__file__).parent / "results"
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+PLANTED = HERE.parent / "tests" / "parametrization" / "mistakes.py"
+MISTAKES = runpy.run_path(str(PLANTED))["MISTAKES"]
 TEXT = torch.tensor(list(inspect.getsource(module_with_text).encode()))
-RATES = (0.003, 0.01, 0.03)
-SIZES = {"widths": (32, 64, 128), "depths": (4, 8, 16)}
-EXPECTED = {
-    ("widths", "sp"): "fail",
-    ("widths", "mup"): "pass",
-    ("depths", "mup"): "fail",
-    ("depths", "completep"): "pass",
-}
+RATES = (0.003, 0.01)
+SIZES = {"width": (32, 64, 128), "depth": (4, 8, 16)}
+RULES = (
+    ("width", "mup", "pass"),
+    ("depth", "completep", "pass"),
+    ("width", "sp", "fail"),
+    ("depth", "mup", "fail"),
+)
 
 
 def batch(seed: int) -> tuple[Tensor, Tensor]:
@@ -43,50 +51,58 @@ def batch(seed: int) -> tuple[Tensor, Tensor]:
     return sequences[:, :-1], sequences[:, 1:]
 
 
-def measure(sets: int) -> list[dict[str, Any]]:
-    """One row a rule, axis, rate and set of seeds."""
-    rows = []
-    family = GPTFamily(vocabulary_size=256)
-    for (axis, rule), expected in EXPECTED.items():
+def seeds(number: int) -> tuple[int, ...]:
+    """The seeds of one set."""
+    return tuple(range(3 * number, 3 * number + 3))
+
+
+def check_rules(number: int) -> Iterable[dict[str, Any]]:
+    """One row a rule, axis and rate."""
+    for axis, rule, expected in RULES:
         for lr in RATES:
-            for number in range(sets):
-                began = time.process_time()
-                sizes = {"widths": (), "depths": (), axis: SIZES[axis]}
-                found = check(
-                    family,
-                    base=Scale(32, 2),
-                    batch=batch,
-                    lr=lr,
-                    rule=rule,
-                    seeds=tuple(range(3 * number, 3 * number + 3)),
-                    **sizes,
-                )
-                rows.append(
-                    {
-                        "axis": found.axis,
-                        "rule": rule,
-                        "lr": lr,
-                        "seeds": number,
-                        "expected": expected,
-                        "verdict": found.verdict,
-                        "max_abs_slope": found.max_abs_slope,
-                        "cpu_seconds": time.process_time() - began,
-                    }
-                )
-                print(*rows[-1].values(), flush=True)
-    return rows
+            sizes = {"widths": (), "depths": (), f"{axis}s": SIZES[axis]}
+            began = time.process_time()
+            found = check(
+                GPTFamily(vocabulary_size=256),
+                base=Scale(32, 2),
+                batch=batch,
+                lr=lr,
+                rule=rule,
+                seeds=seeds(number),
+                **sizes,
+            )
+            about = {"axis": axis, "rule": rule, "lr": lr, "set": number, "expected": expected}
+            yield about | _outcome(found, began)
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def check_mistakes(number: int) -> Iterable[dict[str, Any]]:
+    """One row a planted mistake."""
+    for mistake in MISTAKES:
+        family = mistake.family(vocabulary_size=256)
+        plans = mistake.plans(family, SIZES[mistake.axis])
+        began = time.process_time()
+        found = check_plans(family, plans, batch=batch, lr=RATES[0], seeds=seeds(number))
+        about = {"mistake": mistake.name, "axis": mistake.axis, "rule": mistake.rule, "set": number}
+        named = found.modules[:1] == (mistake.module,)
+        yield about | {"module": mistake.module, "named": named} | _outcome(found, began)
+
+
+def _outcome(found: CoordinateCheck, began: float) -> dict[str, Any]:
+    return {
+        "verdict": found.verdict,
+        "max_abs_slope": found.max_abs_slope,
+        "reason": found.reason,
+        "cpu_seconds": time.process_time() - began,
+    }
+
+
+def rule_table(rows: list[dict[str, Any]]) -> str:
     """A Markdown table with one line a rule, axis and rate."""
     lines = [
         "| axis | rule | rate | verdicts | largest slope, min to max | CPU seconds a check |",
         "|---|---|---|---|---|---|",
     ]
-    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault((row["axis"], row["rule"], row["lr"]), []).append(row)
-    for (axis, rule, lr), found in groups.items():
+    for (axis, rule, lr), found in _grouped(rows, "axis", "rule", "lr").items():
         verdicts = [row["verdict"] for row in found]
         counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts))
         slopes = [row["max_abs_slope"] for row in found]
@@ -98,24 +114,66 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def mistake_table(rows: list[dict[str, Any]]) -> str:
+    """A Markdown table with one line a planted mistake."""
+    lines = [
+        "| mistake | axis | otherwise | caught | named first | module |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (mistake, axis, rule, module), found in _grouped(
+        rows, "mistake", "axis", "rule", "module"
+    ).items():
+        caught = sum(row["verdict"] == "fail" for row in found)
+        named = sum(row["verdict"] == "fail" and row["named"] for row in found)
+        of = len(found)
+        lines.append(
+            f"| {mistake} | {axis} | {rule} | {caught} of {of} | {named} of {of} | {module} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _grouped(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], list[dict[str, Any]]]:
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return groups
+
+
+def write(rules: list[dict[str, Any]], mistakes: list[dict[str, Any]]) -> None:
+    """Put what there is into the results folder."""
+    machine = f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
+    content = {
+        "machine": machine,
+        "threshold": THRESHOLD,
+        "smallest_mistake": SMALLEST_MISTAKE,
+        "rules": rules,
+        "mistakes": mistakes,
+    }
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "coordinate_check.json").write_text(json.dumps(content, indent=2) + "\n")
+    text = f"# Coordinate check\n\n{(__doc__ or '').strip()}\n\nMachine: {machine}.\n\n"
+    text += f"## Rules\n\n{rule_table(rules)}\n## Planted mistakes\n\n{mistake_table(mistakes)}"
+    (RESULTS / "coordinate_check.md").write_text(text)
+
+
 def main() -> None:
-    """Measure, print, and write on request."""
+    """Measure, print, and write on request, after every set."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--sets", type=int, default=5)
+    parser.add_argument("--sets", type=int, default=10)
+    parser.add_argument("--mistake-sets", type=int, default=5)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    rows = measure(arguments.sets)
-    print(table(rows))
-    if arguments.write:
-        machine = (
-            f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
+    rules: list[dict[str, Any]] = []
+    mistakes: list[dict[str, Any]] = []
+    for number in range(max(arguments.sets, arguments.mistake_sets)):
+        rules += check_rules(number) if number < arguments.sets else ()
+        mistakes += check_mistakes(number) if number < arguments.mistake_sets else ()
+        print(
+            f"after {number + 1} sets\n{rule_table(rules)}\n{mistake_table(mistakes)}", flush=True
         )
-        content = {"machine": machine, "threshold": 0.4, "rows": rows}
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "coordinate_check.json").write_text(json.dumps(content, indent=2) + "\n")
-        head = f"# Coordinate check\n\n{(__doc__ or '').strip()}\n\nMachine: {machine}.\n\n"
-        (RESULTS / "coordinate_check.md").write_text(head + table(rows))
+        if arguments.write:
+            write(rules, mistakes)
 
 
 if __name__ == "__main__":

@@ -35,3 +35,11 @@ def test_the_message_names_module_slope_and_range() -> None:
 def test_too_few_widths_are_no_pass() -> None:
     with pytest.raises(AssertionError, match="cannot say"):
         assert_check(build, step, batch=batch, lr=0.003, widths=(32, 64))
+
+
+def test_a_torch_optimizer_can_be_given_by_its_class() -> None:
+    options = {"batch": batch, "lr": 0.1, "optimizer": torch.optim.SGD}
+    options |= {"widths": (64, 128, 256), "seeds": range(8)}  # gradients scatter more than signs
+    assert assert_check(build, step, **options).verdict == "pass"
+    with pytest.raises(AssertionError, match="0's own update at step 5 scales as width"):
+        assert_check(build, step, rule="sp", **options)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from windtunnel.models.family import Declarations
     from windtunnel.parametrization.check import CoordinateCheck
+    from windtunnel.parametrization.plan import Optimizer
 
 
 def assert_check(
@@ -22,7 +23,7 @@ def assert_check(
     depth: int = 2,
     depths: Sequence[int] = (),
     rule: str = "mup",
-    optimizer: str = "adamw",
+    optimizer: Optimizer = "adamw",
     declarations: Declarations | None = None,
     seeds: Sequence[int] = (0, 1, 2),
     steps: int = 5,
@@ -38,7 +39,7 @@ def assert_check(
         depth: Depth of all of them.
         depths: Depths to compare, at the smallest width; begin at 4.
         rule: The parametrization rule.
-        optimizer: Name in `windtunnel.optimizers`.
+        optimizer: Name in `windtunnel.optimizers`, or a `torch.optim.Optimizer` class.
         declarations: What shapes can't tell about the model.
         seeds: Seeds of initialisation and batch.
         steps: Optimizer steps.

@@ -342,6 +342,12 @@ def test_options_are_full_and_build_the_same_family_again() -> None:
         "query_groups": 1,
         "qk_norm": False,
         "mlp_ratio": 4.0,
+        "unit_scaled": False,
+        "alpha_ffn_act": 1.0,
+        "alpha_attn_softmax": 1.0,
+        "alpha_res": 1.0,
+        "alpha_res_attn_ratio": 1.0,
+        "alpha_loss_softmax": 1.0,
     }
     assert GPTFamily.from_options(family.options(), vocabulary_size=256) == family
     whole, real = (

@@ -117,6 +117,35 @@ def test_refusals_name_the_parameter() -> None:
         apply_(empty, planned, family=FAMILY, init_seed=0)
 
 
+def test_a_model_without_storage_is_refused_at_base_too() -> None:
+    with torch.device("meta"):
+        empty = FAMILY.build(BASE)
+    with pytest.raises(WindtunnelError, match="meta device"):
+        apply_(empty, plan(FAMILY, BASE, BASE), family=FAMILY, init_seed=0)
+
+
+def test_what_to_empty_left_is_drawn_on_request_alone() -> None:
+    with torch.device("meta"):
+        empty = FAMILY.build(Scale(64, 2))
+    empty.to_empty(device="cpu")
+    for parameter in empty.parameters():
+        nn.init.zeros_(parameter)
+    planned = plan(FAMILY, BASE, Scale(64, 2))
+    with pytest.raises(WindtunnelError, match=r"embedding.weight: holds values.*replace=True"):
+        apply_(empty, planned, family=FAMILY, init_seed=0)
+    apply_(empty, planned, family=FAMILY, init_seed=0, replace=True)
+    expected = made(FAMILY, Scale(64, 2))
+    assert all(torch.equal(expected[name], p) for name, p in empty.named_parameters())
+
+
+def test_a_part_of_a_model_is_drawn_as_the_whole() -> None:
+    whole = made(FAMILY, Scale(64, 2))
+    part = FAMILY.build(Scale(64, 2))
+    part.embedding = part.head = None
+    apply_(part, plan(FAMILY, BASE, Scale(64, 2)), family=FAMILY, init_seed=0, part=True)
+    assert all(torch.equal(whole[name], p) for name, p in part.named_parameters())
+
+
 def test_model_and_plan_must_match() -> None:
     planned = plan(FAMILY, BASE, Scale(64, 2))
 

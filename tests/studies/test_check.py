@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.parametrization import alignment
 from windtunnel.parametrization import check as coordinates
 from windtunnel.report.progress import StudyProgress
-from windtunnel.studies.check import check
+from windtunnel.studies.check import check, diagnose
 from windtunnel.studies.study import Study
 
 
@@ -33,3 +34,20 @@ def test_an_unknown_rule_writes_nothing(study: Study, quiet: StudyProgress, rule
     with pytest.raises(WindtunnelError, match=r"^rule: no rule"):
         check(study, rule, quiet)
     assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]
+
+
+def test_a_diagnosis_is_measured_once_and_then_read(
+    study: Study, quiet: StudyProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = diagnose(study, None, quiet)
+    assert found["rule"] == "mup"
+    heads = [entry for entry in found["alignment"] if entry["module"] == "head"]
+    assert [point["width"] for point in heads[0]["alphas"]] == [16, 32, 64, 128]
+    assert heads[0]["exponent"] == pytest.approx(1.0, abs=0.25)
+    assert found["sentences"] == []  # full alignment is what mup's rates assume
+    monkeypatch.setattr(alignment, "measure_alignment", None)
+    assert diagnose(study, None, quiet) == found
+
+
+def test_one_rate_for_all_widths_is_diagnosed(study: Study, quiet: StudyProgress) -> None:
+    assert "the same rate" in " ".join(diagnose(study, "sp", quiet)["sentences"])

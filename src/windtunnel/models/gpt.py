@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import JSON, Batch, Declarations, ParameterCount
-from windtunnel.models.rotary import rotary_turns, rotate
-from windtunnel.scale import Scale
+from windtunnel.models.gpt_blocks import GPT
+from windtunnel.models.gpt_ops import Ops, PlainOps, UnitScaledOps
+from windtunnel.models.unit_scaling import cross_entropy
+from windtunnel.scale import Powers, Scale
+
+__all__ = ["GPT", "GPTFamily"]
 
 Activation = Literal["swiglu", "relu2"]
 
-NORM_EPS = 1e-6  # small beside the mean square of a tied table's rows, 4e-4
-TIED_EMBEDDING_STD = 0.02  # GPT-2's: a table that is also the readout has to start small
+_ALPHAS = (
+    "alpha_ffn_act",
+    "alpha_attn_softmax",
+    "alpha_res",
+    "alpha_res_attn_ratio",
+    "alpha_loss_softmax",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +46,13 @@ class GPTFamily:
         mlp_ratio: Hidden channels of the MLP over width. By default 4 for `relu2` and 3 for
             `swiglu`: the usual 8/3 leaves a remainder at most widths, and then the shape of the
             model, not just its size, changes with width.
+        unit_scaled: Whether all operations are unit-scaled, after u-muP (Blake et al. 2024, arXiv
+            2407.17465): for rule `u-mup`. The alphas are its hyperparameters and need it.
+        alpha_ffn_act: Sharpness of SwiGLU's gate.
+        alpha_attn_softmax: Factor on the attention logits, beside 1 / head size.
+        alpha_res: Contribution of all residual branches over the embedding's.
+        alpha_res_attn_ratio: Contribution of attention over the MLPs'.
+        alpha_loss_softmax: Factor on the logits.
     """
 
     vocabulary_size: int
@@ -48,6 +62,12 @@ class GPTFamily:
     query_groups: int = 1
     qk_norm: bool = False
     mlp_ratio: float | None = None
+    unit_scaled: bool = False
+    alpha_ffn_act: float = 1.0
+    alpha_attn_softmax: float = 1.0
+    alpha_res: float = 1.0
+    alpha_res_attn_ratio: float = 1.0
+    alpha_loss_softmax: float = 1.0
 
     name = "gpt"
 
@@ -65,16 +85,19 @@ class GPTFamily:
             raise _wrong("head_size", self.head_size, "an even number: positions rotate pairs")
         if self.activation not in get_args(Activation):
             raise _wrong("activation", self.activation, " or ".join(get_args(Activation)))
-        for option in ("tied", "qk_norm"):
+        for option in ("tied", "qk_norm", "unit_scaled"):
             if not isinstance(getattr(self, option), bool):
                 raise _wrong(option, getattr(self, option), "true or false")
         ratio: Any = self.mlp_ratio
         if ratio is None:
             ratio = 4 if self.activation == "relu2" else 3
-        number = isinstance(ratio, int | float) and not isinstance(ratio, bool)
-        if not (number and 0 < ratio < math.inf):
-            raise _wrong("mlp_ratio", ratio, "a number above 0")
-        object.__setattr__(self, "mlp_ratio", float(ratio))
+        object.__setattr__(self, "mlp_ratio", _positive("mlp_ratio", ratio))
+        for option in _ALPHAS:
+            object.__setattr__(self, option, _positive(option, getattr(self, option)))
+            if not self.unit_scaled and getattr(self, option) != 1.0:
+                raise _wrong(option, getattr(self, option), "1.0, or turn unit_scaled on")
+        if self.activation == "relu2" and self.alpha_ffn_act != 1.0:
+            raise _wrong("alpha_ffn_act", self.alpha_ffn_act, "1.0: relu2 is as sharp at any scale")
 
     @staticmethod
     def from_options(options: dict[str, Any], *, vocabulary_size: int) -> GPTFamily:
@@ -95,10 +118,24 @@ class GPTFamily:
     @property
     def declarations(self) -> Declarations:
         """Both branches of every block, and the final norm's gain where the head is tied."""
+        branches = ("blocks.*.attention.output", "blocks.*.mlp.down")
         return Declarations(
-            branch_outputs=("blocks.*.attention.output", "blocks.*.mlp.down"),
+            branch_outputs=branches,
             tied_head_gain="final_norm.weight" if self.tied else None,
             blocks="blocks.*",
+            multipliers=self._multipliers(branches) if self.unit_scaled else (),
+        )
+
+    def _multipliers(self, branches: tuple[str, ...]) -> tuple[tuple[str, Powers], ...]:
+        """The powers of size that unit-scaled layers multiply their outputs by."""
+        gate = ("blocks.*.mlp.gate",) if self.activation == "swiglu" else ()
+        inner = *(f"blocks.*.attention.{name}" for name in ("query", "key", "value")), *gate
+        # A tied head's multiplier is sought at the gain, whose own dimension is the head's fan-in.
+        head = ("final_norm", Powers(fan_out=-1)) if self.tied else ("head", Powers(fan_in=-1))
+        return (
+            *((pattern, Powers(fan_in=-0.5)) for pattern in (*inner, "blocks.*.mlp.up")),
+            *((pattern, Powers(fan_in=-0.5, depth=-0.5)) for pattern in branches),
+            head,
         )
 
     def options(self) -> dict[str, JSON]:
@@ -110,6 +147,8 @@ class GPTFamily:
     def build(self, scale: Scale) -> GPT:
         """Build the model: matrices N(0, 1/fan_in), gains 1, queries and readout 0.
 
+        With `unit_scaled`, all matrices and the embeddings are N(0, 1).
+
         Queries and readout start at zero as Yang et al. 2022 (arXiv 2203.03466, appendix D.2)
         recommend. A normalised query starts as any other matrix: the norm's slope at zero is
         1/sqrt(eps). Embeddings are N(0, 1), or N(0, 0.02^2) if tied.
@@ -120,10 +159,23 @@ class GPTFamily:
         self._validate(scale)
         return GPT(self, scale)
 
+    def ops(self, scale: Scale) -> Ops:
+        """The operations that the model of this scale is made of."""
+        if not self.unit_scaled:
+            return PlainOps()
+        alphas = {name.removeprefix("alpha_"): getattr(self, name) for name in _ALPHAS}
+        return UnitScaledOps(branches=2 * scale.depth, **alphas)
+
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """Mean cross-entropy, nats a token; inputs and targets are (batch, length) token ids."""
+        """Mean cross-entropy, nats a token; inputs and targets are (batch, length) token ids.
+
+        With `unit_scaled` the gradient isn't that of the mean: each parameter's is scaled to size
+        one. Adam doesn't see it but for its epsilon; clipping by norm does, so turn it off.
+        """
         inputs, targets = batch
         logits: Tensor = model(inputs)
+        if self.unit_scaled:
+            return cross_entropy(logits.flatten(0, 1), targets.flatten())
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
     def sequence_losses(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -178,138 +230,11 @@ class GPTFamily:
             raise WindtunnelError(f"scale.depth: {scale.depth} blocks; use 1 or more")
 
 
-class GPT(nn.Module):
-    """The model of `GPTFamily` at one scale: token ids (batch, length) to logits (..., vocabulary).
-
-    It holds parameters and no buffers, so a model that was built on the meta device is whole as
-    soon as its parameters are; a tied head stays tied on the way.
-    """
-
-    def __init__(self, family: GPTFamily, scale: Scale) -> None:
-        """Draw the weights as `GPTFamily.build` says."""
-        super().__init__()
-        self.head_size = family.head_size
-        self.embedding = nn.Embedding(family.vocabulary_size, scale.width)
-        self.blocks = nn.ModuleList(Block(family, scale.width) for _ in range(scale.depth))
-        self.final_norm = nn.RMSNorm(scale.width, eps=NORM_EPS)
-        self.head = nn.Linear(scale.width, family.vocabulary_size, bias=False)
-        self.tied = family.tied
-        self._tie()
-        if not family.tied:
-            nn.init.zeros_(self.head.weight)
-        nn.init.normal_(self.embedding.weight, std=TIED_EMBEDDING_STD if family.tied else 1.0)
-        self.register_load_state_dict_post_hook(_tie_again)  # type: ignore[no-untyped-call]
-
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits of every next token, shape (batch, length, vocabulary)."""
-        turns = rotary_turns(tokens.shape[1], self.head_size, tokens.device)
-        hidden = self.embedding(tokens)
-        for block in self.blocks:
-            hidden = block(hidden, turns)
-        logits: Tensor = self.head(self.final_norm(hidden))
-        return logits
-
-    def _tie(self) -> None:
-        if self.tied:
-            self.head.weight = self.embedding.weight
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> GPT:
-        # Leaving the meta device gives each name its own tensor, as does loading with assign=True.
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        self._tie()
-        return self
-
-
-class Block(nn.Module):
-    """Two residual branches, each with its norm in front."""
-
-    def __init__(self, family: GPTFamily, width: int) -> None:
-        """Draw the weights as `GPTFamily.build` says."""
-        super().__init__()
-        self.attention_norm = nn.RMSNorm(width, eps=NORM_EPS)
-        self.attention = Attention(family, width)
-        self.mlp_norm = nn.RMSNorm(width, eps=NORM_EPS)
-        self.mlp = MLP(family, width)
-
-    def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
-        """Map (batch, length, width) to the same shape."""
-        hidden = hidden + self.attention(self.attention_norm(hidden), turns)
-        return hidden + cast(Tensor, self.mlp(self.mlp_norm(hidden)))
-
-
-class Attention(nn.Module):
-    """Causal attention with rotary positions; several query heads may share keys and values."""
-
-    def __init__(self, family: GPTFamily, width: int) -> None:
-        """Draw the weights as `GPTFamily.build` says."""
-        super().__init__()
-        self.head_size = family.head_size
-        self.query_groups = family.query_groups
-        shared = width // family.query_groups
-        self.query = _linear(width, width)
-        self.key = _linear(width, shared)
-        self.value = _linear(width, shared)
-        self.output = _linear(width, width)
-        self.query_norm: nn.Module = nn.Identity()
-        self.key_norm: nn.Module = nn.Identity()
-        if family.qk_norm:
-            self.query_norm = nn.RMSNorm(family.head_size, eps=NORM_EPS)
-            self.key_norm = nn.RMSNorm(family.head_size, eps=NORM_EPS)
-        else:
-            nn.init.zeros_(self.query.weight)
-
-    def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
-        """Map (batch, length, width) to the same shape."""
-        heads = (*hidden.shape[:2], -1, self.head_size)
-        query = _at_least_float32(self.query(hidden)).view(heads)
-        key = _at_least_float32(self.key(hidden)).view(heads)
-        query = rotate(self.query_norm(query), turns)
-        key = rotate(self.key_norm(key), turns)
-        value = self.value(hidden).view(heads)
-        if self.query_groups > 1:
-            key = key.repeat_interleave(self.query_groups, dim=2)
-            value = value.repeat_interleave(self.query_groups, dim=2)
-        mixed = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), is_causal=True
-        )
-        output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
-        return output
-
-
-class MLP(nn.Module):
-    """SwiGLU or squared ReLU, applied to each position."""
-
-    def __init__(self, family: GPTFamily, width: int) -> None:
-        """Draw the weights as `GPTFamily.build` says."""
-        super().__init__()
-        inner = family.mlp_width(width)
-        self.gate = _linear(width, inner) if family.activation == "swiglu" else None
-        self.up = _linear(width, inner)
-        self.down = _linear(inner, width)
-
-    def forward(self, hidden: Tensor) -> Tensor:
-        """Map (batch, length, width) to the same shape."""
-        if self.gate is None:
-            inner = F.relu(self.up(hidden)).square()
-        else:
-            inner = F.silu(self.gate(hidden)) * self.up(hidden)
-        output: Tensor = self.down(inner)
-        return output
-
-
-def _tie_again(model: GPT, _incompatible_keys: object) -> None:
-    model._tie()
-
-
-def _linear(fan_in: int, fan_out: int) -> nn.Linear:
-    linear = nn.Linear(fan_in, fan_out, bias=False)
-    nn.init.normal_(linear.weight, std=fan_in**-0.5)
-    return linear
-
-
-def _at_least_float32(values: Tensor) -> Tensor:
-    # Under autocast: complex numbers and the fused norm take no bfloat16.
-    return values.to(torch.promote_types(values.dtype, torch.float32))
+def _positive(option: str, value: Any) -> float:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and 0 < value < math.inf):
+        raise _wrong(option, value, "a number above 0")
+    return float(value)
 
 
 def _wrong(option: str, value: object, wanted: str) -> WindtunnelError:

@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Family
 from windtunnel.parametrization.draws import Draw, recognise
+from windtunnel.parametrization.loaded import not_drawn_alike
 from windtunnel.parametrization.match import match
 from windtunnel.parametrization.names import named_parameters, without_indices
 from windtunnel.parametrization.plan import Plan
 from windtunnel.parametrization.roles import as_family
+from windtunnel.parametrization.shards import local, write
 from windtunnel.scale import Scale
 
 # Builds of the base model from which its statistics are read: enough to tell what is drawn from
@@ -29,45 +31,83 @@ def apply_(
     *,
     family: Family | Callable[[int, int], nn.Module],
     init_seed: int,
+    replace: bool = False,
+    part: bool = False,
 ) -> None:
     """Redraw every parameter, in place, as the family draws it at base, rescaled by the plan.
 
     At base nothing is touched: the factory's own draw stays, bit for bit. Elsewhere the base
     model is built a few times on the CPU to see how each parameter is drawn (zeros, a constant,
     uniform, normal or truncated normal), and each is drawn anew from a generator that is seeded
-    by `init_seed` and its name. So models of other depths agree on the blocks they share. Calling
-    this on loaded weights replaces them. Buffers are left alone.
+    by `init_seed` and its name. So models of other depths agree on the blocks they share, and a
+    sharded model (FSDP2, any DTensor) on every value: each rank draws a parameter whole, one at a
+    time, and keeps its shard. Buffers are left alone.
+
+    Loaded weights are not replaced silently: a parameter whose values the family would not have
+    drawn is refused. For a loaded model take `param_groups` alone.
 
     Args:
-        model: The model at the plan's target, on the CPU or a GPU, wrapped or not.
+        model: The model at the plan's target, on the CPU or a GPU, wrapped or sharded or not.
         plan: What `windtunnel.plan` returned for it.
         family: The same family, or function `build(width, depth)`, as the plan's.
         init_seed: Seed of this initialisation.
+        replace: Draw every parameter whatever it holds, at base too: after `to_empty`, say.
+        part: Whether the model is a part of the one that the plan is for, such as a pipeline
+            stage, so that some of the plan's parameters may be missing.
 
     Raises:
-        WindtunnelError: The model and the plan don't match, the model has no storage, or a
-            parameter's initialisation can't be scaled; the message names the parameter.
+        WindtunnelError: The model and the plan don't match, the model has no storage, it holds
+            loaded weights, or a parameter's initialisation can't be scaled; the message names the
+            parameter, and nothing has been changed.
     """
-    matched = match(model, plan)
-    if plan.is_identity:
-        return
+    matched = match(model, plan, part=part)
     for entry, parameter in matched:
         if parameter.is_meta:
             raise WindtunnelError(
                 f"{entry.name}: has no storage, the model is on the meta device; call "
-                "model.to_empty(device=...), tie what was tied and fill its buffers, then apply_"
+                "model.to_empty(device=...), tie what was tied and fill its buffers, then apply_ "
+                "with replace=True"
             )
-    recognised = _recognised(as_family(family), plan.base, plan)
+    if plan.is_identity and not replace:
+        return
+    builds = _base_builds(as_family(family), plan.base)
+    recognised = _recognised(builds, plan)
+    padding = _padding_rows(model)
+    if not replace:
+        for entry, parameter in matched:
+            drawn = [build[entry.base_name] for build in builds]
+            _refuse_loaded(entry.name, _held(parameter, parameter in padding), drawn)
     for entry, parameter in matched:
         draw = recognised[entry.base_name]
-        parameter.copy_(draw.sample(entry.shape, entry.init, init_seed, entry.name))
-    for table, row in _padding_rows(model).items():
-        table[row].zero_()
+        value = draw.sample(entry.shape, entry.init, init_seed, entry.name)
+        if parameter in padding:
+            value[padding[parameter]].zero_()
+        write(parameter, value)
 
 
-def _recognised(family: Family, base: Scale, plan: Plan) -> dict[str, Draw]:
+def _refuse_loaded(name: str, held: Tensor, drawn: Sequence[Tensor]) -> None:
+    evidence = not_drawn_alike(held, drawn)
+    if evidence is not None:
+        raise WindtunnelError(
+            f"{name}: holds values that the family did not draw ({evidence}). If the weights are "
+            "loaded, leave apply_ out and take param_groups alone; an initialisation of your own "
+            "belongs into the family's build; if the values may be lost, pass replace=True"
+        )
+
+
+def _held(parameter: nn.Parameter, padded: bool) -> Tensor:
+    """What this process holds of a parameter, without a row that padding keeps at zero."""
+    values = local(parameter.detach())
+    return values[values.any(dim=1)] if padded else values
+
+
+def _base_builds(family: Family, base: Scale) -> list[dict[str, Tensor]]:
+    """The base model's parameters, by name, from a few seeds."""
+    return [_base_parameters(family, base, seed) for seed in range(_BUILDS)]
+
+
+def _recognised(builds: Sequence[dict[str, Tensor]], plan: Plan) -> dict[str, Draw]:
     """How each parameter of the base model is drawn, by its name there."""
-    builds = [_base_parameters(family, base, seed) for seed in range(_BUILDS)]
     draws: dict[str, Draw] = {}
     for names in _alike(plan):
         for name in names:

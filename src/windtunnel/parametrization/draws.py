@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 from torch import Tensor
 
 Law = Literal["constant", "uniform", "truncated normal", "normal"]
@@ -110,16 +110,14 @@ def _is_orthogonal(value: Values) -> bool:
 def _closest_law(standardised: Values, spread: float) -> Draw | str:
     """The law with the smallest Kolmogorov distance, if that is small enough."""
     largest = float(np.abs(standardised).max())
-    uniform = stats.uniform(-math.sqrt(3), 2 * math.sqrt(3))
     laws: dict[Draw, Callable[[Values], Values]] = {
-        Draw("normal", spread): stats.norm().cdf,
-        Draw("uniform", spread): uniform.cdf,
+        Draw("normal", spread): _normal,
+        Draw("uniform", spread): lambda x: np.clip(0.5 + x / math.sqrt(12), 0.0, 1.0),
     }
     for cut in _CUTS:
         after = _std_after(cut)
         if largest <= cut / after * 1.01:
-            truncated = stats.truncnorm(-cut, cut, scale=1 / after)
-            laws[Draw("truncated normal", spread, cut / after)] = truncated.cdf
+            laws[Draw("truncated normal", spread, cut / after)] = _cut_normal(cut)
     distances = {draw: _distance(standardised, cdf) for draw, cdf in laws.items()}
     best = min(distances, key=lambda draw: distances[draw])
     if distances[best] > max(_KOLMOGOROV / math.sqrt(standardised.size), _UNNOTICED):
@@ -134,9 +132,22 @@ def _distance(sorted_values: Values, cdf: Callable[[Values], Values]) -> float:
     return float(max((ranks[1:] - expected).max(), (expected - ranks[:-1]).max()))
 
 
+def _normal(standardised: Values) -> Values:
+    """Distribution function of the standard normal."""
+    below: Values = special.ndtr(standardised)
+    return below
+
+
+def _cut_normal(cut: float) -> Callable[[Values], Values]:
+    """Distribution function of a normal that is cut, then scaled to a standard deviation of one."""
+    after, outside = _std_after(cut), float(special.ndtr(-cut))
+    return lambda x: np.clip((_normal(x * after) - outside) / (1 - 2 * outside), 0.0, 1.0)
+
+
 def _std_after(cut: float) -> float:
     """Standard deviation of a standard normal cut at plus and minus `cut`."""
-    return float(stats.truncnorm(-cut, cut).std())
+    density = math.exp(-(cut**2) / 2) / math.sqrt(2 * math.pi)
+    return math.sqrt(1 - 2 * cut * density / math.erf(cut / math.sqrt(2)))
 
 
 def _ratio_to_cut(ratio: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 
 from windtunnel.parametrization.match import match
 from windtunnel.parametrization.plan import Plan
+from windtunnel.parametrization.shards import is_sharded, local
 from windtunnel.scale import Role
 
 
@@ -17,39 +19,50 @@ def param_groups(
     plan: Plan,
     *,
     lr: float,
-    weight_decay: float = 0.0,
-    eps: float = 1e-8,
+    weight_decay: float | None = 0.0,
+    eps: float | None = 1e-8,
     decay_vectors: bool = True,
+    part: bool = False,
 ) -> list[dict[str, Any]]:
-    """Parameter groups for torch's AdamW (or Adam): as few as there are distinct settings.
+    """Parameter groups for any torch optimizer: as few as there are distinct settings.
 
     At base with the defaults there is one group, with exactly the values given, so that training
     goes on bit for bit as it did without a plan. Scale rates with a schedule that multiplies
-    (`LambdaLR`); one that sets an absolute rate would flatten the groups.
+    (`LambdaLR`); one that sets an absolute rate would flatten the groups, and `guard_rates`
+    refuses it.
 
     Args:
         model: The model at the plan's target, wrapped or not.
         plan: What `windtunnel.plan` returned for it.
         lr: Peak learning rate at base.
-        weight_decay: Coupled weight decay at base.
-        eps: Adam's epsilon at base; torch's own default.
+        weight_decay: Weight decay at base, coupled as in torch's AdamW; None for an optimizer
+            that has none.
+        eps: Adam's epsilon at base; torch's own default. None for an optimizer that has none.
         decay_vectors: Whether gains, biases and scalars are decayed too, as torch does.
+        part: Whether the model is a part of the one that the plan is for, such as a pipeline
+            stage, so that some of the plan's parameters may be missing.
 
     Returns:
-        Dictionaries with `params`, `lr`, `weight_decay` and `eps`.
+        Dictionaries with `params`, `lr`, and `weight_decay` and `eps` where they are not None.
+        Where the plan has more than one geometry (Muon's matrices and the rest, say) no group
+        mixes them, and each has its `geometry` as a string.
 
     Raises:
         WindtunnelError: The model and the plan don't match; the message names the parameter.
     """
-    groups: dict[tuple[float, float, float], list[nn.Parameter]] = {}
-    for entry, parameter in match(model, plan):
-        decayed = decay_vectors or entry.role not in (Role.VECTOR, Role.SCALAR)
-        decay = weight_decay * entry.weight_decay if decayed else 0.0
-        groups.setdefault((lr * entry.lr, decay, eps * entry.eps), []).append(parameter)
-    return [
-        {"params": parameters, "lr": rate, "weight_decay": decay, "eps": epsilon}
-        for (rate, decay, epsilon), parameters in groups.items()
-    ]
+    several = len({entry.geometry for entry in plan}) > 1
+    groups: dict[tuple[tuple[str, float | str], ...], list[nn.Parameter]] = {}
+    for entry, parameter in match(model, plan, part=part):
+        settings: dict[str, float | str] = {"lr": lr * entry.lr}
+        if weight_decay is not None:
+            decayed = decay_vectors or entry.role not in (Role.VECTOR, Role.SCALAR)
+            settings["weight_decay"] = weight_decay * entry.weight_decay if decayed else 0.0
+        if eps is not None:
+            settings["eps"] = eps * entry.eps
+        if several:
+            settings["geometry"] = str(entry.geometry)
+        groups.setdefault(tuple(settings.items()), []).append(parameter)
+    return [{"params": parameters, **dict(settings)} for settings, parameters in groups.items()]
 
 
 @torch.no_grad()
@@ -61,7 +74,7 @@ def clip_gradients_(model: nn.Module, plan: Plan, max_norm: float) -> Tensor:
     `torch.nn.utils.clip_grad_norm_`, bit for bit.
 
     Args:
-        model: The model, after `backward`.
+        model: The model, after `backward`; whole, sharded (FSDP2) or replicated.
         plan: Its plan.
         max_norm: Largest global norm; 0 measures and scales nothing.
 
@@ -71,29 +84,40 @@ def clip_gradients_(model: nn.Module, plan: Plan, max_norm: float) -> Tensor:
     Raises:
         WindtunnelError: The model and the plan don't match; the message names the parameter.
     """
-    placed: dict[tuple[torch.device, torch.dtype], tuple[list[Tensor], list[float]]] = {}
+    placed: dict[Hashable, tuple[list[Tensor], list[float]]] = {}
     for entry, parameter in match(model, plan):
         if parameter.grad is not None:
-            key = (parameter.grad.device, parameter.grad.dtype)
-            gradients, gauges = placed.setdefault(key, ([], []))
+            gradients, gauges = placed.setdefault(_place(parameter.grad), ([], []))
             gradients.append(parameter.grad)
             gauges.append(entry.gauge)
     if not placed:
         return torch.tensor(0.0)
-    first = next(iter(placed))[0]
-    norms = [norm.to(first) for kept in placed.values() for norm in _norms(*kept)]
-    total: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    norms = [norm for kept in placed.values() for norm in _norms(*kept)]
+    total: Tensor = torch.linalg.vector_norm(torch.stack([n.to(norms[0].device) for n in norms]))
     if max_norm > 0:
         # As torch has it, the 1e-6 and the multiplication by one included: no synchronisation.
         coefficient = torch.clamp(max_norm / (total + 1e-6), max=1.0)
         for gradients, _ in placed.values():
-            torch._foreach_mul_(gradients, coefficient.to(gradients[0].device))
+            held = [local(gradient) for gradient in gradients]
+            torch._foreach_mul_(held, coefficient.to(held[0].device))
     return total
 
 
+def _place(gradient: Tensor) -> Hashable:
+    """Equal for gradients that one kernel, and one message between processes, can deal with."""
+    if not is_sharded(gradient):
+        return gradient.device, gradient.dtype
+    sharded: Any = gradient
+    return gradient.device, gradient.dtype, sharded.device_mesh, sharded.placements
+
+
 def _norms(gradients: list[Tensor], gauges: list[float]) -> list[Tensor]:
-    """Each gradient's norm in the rule's own gauge."""
+    """Each whole gradient's norm in the rule's own gauge, the same on all processes."""
     norms = list(torch._foreach_norm(gradients))
+    if is_sharded(norms[0]):
+        # Stacked first: one message for all norms.
+        stacked: Any = torch.stack(norms)
+        norms = list(stacked.full_tensor().unbind())
     if any(gauge != 1.0 for gauge in gauges):
         torch._foreach_mul_(norms, gauges)
     return norms

@@ -16,10 +16,17 @@ _IN_FRONT = ("module.", "model.")
 
 @dataclass(frozen=True, slots=True)
 class NamedParameter:
-    """A parameter with all its names; `names[0]` is the one a plan is keyed by."""
+    """A parameter with all its names; `names[0]` is the one a plan is keyed by.
+
+    Attributes:
+        names: Its canonical names, in the model's own order.
+        parameter: The parameter.
+        uses: Each name with the module that holds the parameter under it.
+    """
 
     names: tuple[str, ...]
     parameter: nn.Parameter
+    uses: tuple[tuple[str, nn.Module], ...]
 
 
 def canonical_names(names: Iterable[str]) -> list[str]:
@@ -32,11 +39,19 @@ def canonical_names(names: Iterable[str]) -> list[str]:
 
 def named_parameters(model: nn.Module) -> list[NamedParameter]:
     """The model's parameters in its own order, each once; a tied one keeps all its names."""
-    found = list(model.named_parameters(remove_duplicate=False))
-    names_of: dict[nn.Parameter, list[str]] = {}
-    for name, (_, parameter) in zip(canonical_names(n for n, _ in found), found, strict=True):
-        names_of.setdefault(parameter, []).append(name)
-    return [NamedParameter(tuple(names), parameter) for parameter, names in names_of.items()]
+    found = [
+        (f"{path}.{name}" if path else name, module, parameter)
+        for path, module in model.named_modules(remove_duplicate=False)
+        for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
+    ]
+    uses: dict[nn.Parameter, list[tuple[str, nn.Module]]] = {}
+    names = canonical_names(name for name, _, _ in found)
+    for name, (_, module, parameter) in zip(names, found, strict=True):
+        uses.setdefault(parameter, []).append((name, module))
+    return [
+        NamedParameter(tuple(name for name, _ in used), parameter, tuple(used))
+        for parameter, used in uses.items()
+    ]
 
 
 def matches(pattern: str, name: str) -> bool:
@@ -48,6 +63,12 @@ def below(pattern: str) -> re.Pattern[str]:
     """The regular expression for a declared pattern and everything below it."""
     parts = (r"\d+" if part == "*" else re.escape(part) for part in pattern.split("."))
     return re.compile(r"\.".join(parts) + r"(?=\.|$)")
+
+
+def declares(pattern: str, name: str) -> bool:
+    """Whether a pattern is a parameter's own name or that of the module that holds it."""
+    exactly = below(pattern).fullmatch
+    return bool(exactly(name) or exactly(name.rpartition(".")[0]))
 
 
 def without_indices(name: str) -> str:

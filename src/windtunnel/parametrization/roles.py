@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Declarations, Family
-from windtunnel.parametrization.names import matches, named_parameters, without_indices
+from windtunnel.parametrization.gains import refuse_hidden_gains
+from windtunnel.parametrization.names import below, matches, named_parameters, without_indices
 from windtunnel.scale import Role, Scale
 
 # Modules whose weights are (fan-out, fan-in, kernel...).
 _MATRICES = (nn.Linear, _ConvNd, nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 _TABLES = (nn.Embedding, nn.EmbeddingBag)
+# Modules whose parameters act on each channel alone, whatever their shape.
+_CHANNELWISE = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, _NormBase, nn.PReLU)
+# Other libraries' modules, by full name: the dimensions that are (fan-out, fan-in).
+_LAYOUTS = {"transformers.pytorch_utils.Conv1D": (1, 0)}
+
+Use: TypeAlias = "tuple[Role, int | None, int | None]"  # role, fan-in and fan-out dimension
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,30 +72,34 @@ def shapes(family: Family, scale: Scale) -> dict[str, tuple[int, ...]]:
 def kinds(family: Family, scale: Scale, declarations: Declarations) -> list[Kind]:
     """Classify the parameters by building the model at `scale` and at twice its width, on meta.
 
-    Shapes can't show everything: a head size that grows with width asks for 1/d attention in
-    place of 1/sqrt(d) (Yang et al. 2022, definition 4.1), which no rule here applies. Keep the
-    head size fixed and let the number of heads grow.
+    A matrix's fan-in and fan-out come from its module (linear, convolution, embedding, recurrent,
+    attention, the `Conv1D` of transformers) or from `declarations.layouts`. What acts on each
+    channel alone (norms, biases, convolutions whose groups grow with width) is a vector.
 
     Raises:
-        WindtunnelError: A parameter has no role; the message names it.
+        WindtunnelError: A parameter has no role, or a declaration doesn't fit; the message names
+            it and says what to declare.
     """
     small = build_on_meta(family, scale)
-    large = shapes(family, scale.replace(width=2 * scale.width))
-    owners = _owners(small)
+    large = build_on_meta(family, scale.replace(width=2 * scale.width))
+    larger = {name: (p.parameter, h) for p in named_parameters(large) for name, h in p.uses}
+    sorter = _Sorter(declarations)
     found = []
     for named in named_parameters(small):
         name, shape = named.names[0], tuple(named.parameter.shape)
-        if name not in large or len(large[name]) != len(shape):
+        if name not in larger or larger[name][0].ndim != len(shape):
             raise WindtunnelError(
                 f"{name}: exists at width {scale.width} and not, or in another form, at "
                 f"{2 * scale.width}; build the same modules at every width"
             )
-        grows = tuple(b > a for a, b in zip(shape, large[name], strict=True))
+        seen = _Seen(shape, tuple(larger[name][0].shape))
         uses = [
-            _use(name, owner, shape, grows, large[name], declarations)
-            for owner in owners[named.parameter]
+            sorter.use(each, holder, larger[each][1] if each in larger else holder, seen)
+            for each, holder in named.uses
         ]
-        found.append(_merged(named.names, shape, grows, uses))
+        found.append(_merged(named.names, seen, uses))
+    sorter.refuse_unused_layouts()
+    refuse_hidden_gains(small, declarations)
     return found
 
 
@@ -104,73 +117,134 @@ def build_on_meta(family: Family, scale: Scale) -> nn.Module:
         ) from error
 
 
-Use = tuple[Role, int | None, int | None]  # role, fan-in dimension, fan-out dimension
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A parameter's shape at the scale, and at twice the width."""
 
+    shape: tuple[int, ...]
+    larger: tuple[int, ...]
 
-def _use(
-    name: str,
-    owner: nn.Module,
-    shape: tuple[int, ...],
-    grows: tuple[bool, ...],
-    larger: tuple[int, ...],
-    declarations: Declarations,
-) -> Use:
-    """The role of a parameter in one of the modules that hold it."""
-    long = [i for i, size in enumerate(larger) if size > 1]
-    if isinstance(owner, _TABLES):
-        if grows[0]:
-            raise _no_role(name, shape, "its number of rows grows with width")
-        return (Role.INPUT if grows[1] else Role.BOTTLENECK), None, 1
-    if len(shape) > 1 and isinstance(owner, _MATRICES):
-        fan_out, fan_in = (1, 0) if isinstance(owner, _ConvTransposeNd) else (0, 1)
-        if any(grows[2:]):
-            raise _no_role(name, shape, "its kernel grows with width")
-        return _matrix_role(name, grows[fan_in], grows[fan_out], declarations), fan_in, fan_out
-    if len(long) <= 1:
-        growing = next((i for i, g in enumerate(grows) if g), None)
+    @property
+    def grows(self) -> tuple[bool, ...]:
+        return tuple(b > a for a, b in zip(self.shape, self.larger, strict=True))
+
+    @property
+    def vector(self) -> Use:
+        """One value a channel: its only length is the first dimension that grows."""
+        growing = next((i for i, g in enumerate(self.grows) if g), None)
         return (Role.SCALAR if growing is None else Role.VECTOR), None, growing
-    if len(shape) == 2 and all(grows) and shape[0] * larger[1] == shape[1] * larger[0]:
-        return Role.HIDDEN, 1, 0
-    if not any(grows) and len(shape) == 2:
+
+
+class _Sorter:
+    """Gives a parameter its role in one of the modules that hold it."""
+
+    def __init__(self, declared: Declarations) -> None:
+        self.blocks = declared.blocks
+        self.layouts = {below(pattern): (pattern, at) for pattern, at in declared.layouts}
+        self.unused = {pattern for pattern, _ in declared.layouts}
+
+    def use(self, name: str, holder: nn.Module, larger: nn.Module, seen: _Seen) -> Use:
+        """The role by the declared layout, else by the module, else by the shape alone."""
+        for pattern, (declared, layout) in self.layouts.items():
+            if pattern.fullmatch(name):
+                self.unused.discard(declared)
+                return self._matrix(name, seen, *_checked(declared, layout, name, seen.shape))
+        if isinstance(holder, _CHANNELWISE):
+            return seen.vector
+        if isinstance(holder, _TABLES):
+            if seen.grows[0]:
+                raise _no_role(name, seen.shape, "its number of rows grows with width")
+            return (Role.INPUT if seen.grows[1] else Role.BOTTLENECK), None, 1
+        if len(seen.shape) > 1:
+            if isinstance(holder, _ConvNd) and isinstance(larger, _ConvNd):
+                if larger.groups > holder.groups:
+                    return _grouped(name, seen)
+                return self._matrix(name, seen, *_convolved(holder))
+            if isinstance(holder, _MATRICES):
+                return self._matrix(name, seen, 0, 1)
+            kind = f"{type(holder).__module__}.{type(holder).__qualname__}"
+            if kind in _LAYOUTS:
+                return self._matrix(name, seen, *_LAYOUTS[kind])
+        return _from_shape(name, type(holder).__name__, seen)
+
+    def refuse_unused_layouts(self) -> None:
+        """A pattern that fits no parameter is a mistake."""
+        for pattern in sorted(self.unused):
+            raise WindtunnelError(f"declarations.layouts: no parameter is called '{pattern}'")
+
+    def _matrix(self, name: str, seen: _Seen, fan_out: int, fan_in: int) -> Use:
+        grows = seen.grows
+        if any(g for i, g in enumerate(grows) if i not in (fan_out, fan_in)):
+            raise _no_role(name, seen.shape, "its kernel grows with width, or its stack does")
+        if grows[fan_out]:
+            return (Role.HIDDEN if grows[fan_in] else Role.INPUT), fan_in, fan_out
+        inside = self.blocks is not None and matches(self.blocks, name)
+        role = Role.OUTPUT if grows[fan_in] and not inside else Role.BOTTLENECK
+        return role, fan_in, fan_out
+
+
+def _checked(
+    pattern: str, layout: tuple[int, int], name: str, shape: tuple[int, ...]
+) -> tuple[int, int]:
+    fan_out, fan_in = layout
+    if fan_out == fan_in or not all(0 <= d < len(shape) for d in layout):
+        raise WindtunnelError(
+            f"declarations.layouts: '{pattern}' says (fan-out, fan-in) = {layout}, and {name} is "
+            f"{list(shape)}; give two of its dimensions, counted from 0"
+        )
+    return fan_out, fan_in
+
+
+def _convolved(holder: _ConvNd) -> tuple[int, int]:
+    return (1, 0) if isinstance(holder, _ConvTransposeNd) else (0, 1)
+
+
+def _grouped(name: str, seen: _Seen) -> Use:
+    """A convolution whose number of groups grows with width, depthwise or not.
+
+    Each output reads a fixed number of inputs, and each input feeds a fixed number of outputs: the
+    map is block-diagonal with blocks that don't grow. So it scales as a norm's gain does (the
+    gradient of an entry shrinks with width, its own update must not), and an optimizer that takes
+    singular values must not see it as one matrix (fan-out, kernel).
+    """
+    if seen.grows[1]:
+        raise _no_role(name, seen.shape, "its groups and the channels of a group both grow")
+    return seen.vector
+
+
+def _from_shape(name: str, holder: str, seen: _Seen) -> Use:
+    """A parameter whose module we don't know."""
+    shape, grows, larger = seen.shape, seen.grows, seen.larger
+    if sum(size > 1 for size in larger) <= 1:
+        return seen.vector
+    if not any(grows):
         return Role.BOTTLENECK, None, None
-    raise _no_role(name, shape, f"{type(owner).__name__} does not tell its fan-in from its fan-out")
+    if len(shape) == 2 and all(grows) and shape[0] * larger[1] == shape[1] * larger[0]:
+        return Role.HIDDEN, 1, 0  # both ratios are equal, whichever is the fan-in
+    if len(shape) == 3 and shape[0] == 1 and grows == (False, False, True):
+        return Role.INPUT, None, 2  # (1, length, width) is added to a batch: positions, tokens
+    raise _no_role(name, shape, f"{holder} does not tell its fan-in from its fan-out")
 
 
-def _matrix_role(name: str, fan_in: bool, fan_out: bool, declarations: Declarations) -> Role:
-    if fan_in and fan_out:
-        return Role.HIDDEN
-    if fan_out:
-        return Role.INPUT
-    inside = declarations.blocks is not None and matches(declarations.blocks, name)
-    return Role.OUTPUT if fan_in and not inside else Role.BOTTLENECK
-
-
-def _merged(
-    names: tuple[str, ...], shape: tuple[int, ...], grows: tuple[bool, ...], uses: list[Use]
-) -> Kind:
+def _merged(names: tuple[str, ...], seen: _Seen, uses: list[Use]) -> Kind:
     """One kind for a parameter that may be held by several modules."""
     roles = {role for role, _, _ in uses}
     if len(roles) == 1:
         role, fan_in, fan_out = uses[0]
-        return Kind(names, role, False, shape, grows, fan_in, fan_out)
+        return Kind(names, role, False, seen.shape, seen.grows, fan_in, fan_out)
     if roles == {Role.INPUT, Role.OUTPUT}:
         _, fan_in, fan_out = next(use for use in uses if use[0] is Role.INPUT)
-        return Kind(names, Role.INPUT, True, shape, grows, fan_in, fan_out)
-    raise _no_role(names[0], shape, f"tied with {', '.join(names[1:])}, which plays another role")
-
-
-def _owners(model: nn.Module) -> dict[nn.Parameter, list[nn.Module]]:
-    owners: dict[nn.Parameter, list[nn.Module]] = {}
-    for module in model.modules():
-        for parameter in module.parameters(recurse=False):
-            owners.setdefault(parameter, []).append(module)
-    return owners
+        return Kind(names, Role.INPUT, True, seen.shape, seen.grows, fan_in, fan_out)
+    held = " and ".join(sorted(roles))
+    raise _no_role(names[0], seen.shape, f"tied with {', '.join(names[1:])}, it is {held} at once")
 
 
 def _no_role(name: str, shape: tuple[int, ...], why: str) -> WindtunnelError:
+    pattern = without_indices(name)
     return WindtunnelError(
         f"{name} {list(shape)}: no role can be given, {why}; hold it in an nn.Embedding (a table) "
-        "or an nn.Linear (a matrix)"
+        f"or an nn.Linear (a matrix), or declare Declarations(layouts=(('{pattern}', "
+        "(fan_out, fan_in)),)), the dimension that is written to and the one that is summed over"
     )
 
 

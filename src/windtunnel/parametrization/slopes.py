@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 Axis = Literal["width", "depth"]
-Key = tuple[str, str, int]  # module, "activation" or "update", step
+Key = tuple[str, str, int]  # module, quantity (see Slope), step
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Slope:
 
     Attributes:
         module: Name of the module; along depth, with `*` for the block.
-        quantity: `activation`, or `update`: the activation's change since step 0.
+        quantity: `activation`; `update`, its change since step 0; or `own update`, what the
+            module's own weights changed in it since then.
         axis: What grows.
         step: Optimizer steps taken.
         slope: Of log2 root mean square on log2 size.

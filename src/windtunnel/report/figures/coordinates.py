@@ -13,7 +13,11 @@ from windtunnel.report.content import Check, CheckCurve, StudyContent
 from windtunnel.report.figures.style import legend_above, marker, ordered_colours, panels
 from windtunnel.report.formatting import fixed
 
-_QUANTITIES = {"activation": "activation", "update": "change since init"}
+_QUANTITIES = {
+    "activation": "activation",
+    "update": "change since init",
+    "own update": "change by own weights",
+}
 _LEGEND_CHARACTERS = 138  # what fits in one row above two panels
 
 
