@@ -55,6 +55,6 @@ $(VENV)/installed-train: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-train
-	@echo "Installing the readers of other data formats, the test tools and the linters into $(VENV) ..."
-	@$(PIP_INSTALL) -e '.[train,data,dev]'
+	@echo "Installing readers of other data formats, other model libraries, the test tools and the linters into $(VENV) ..."
+	@$(PIP_INSTALL) -e '.[train,data,hf,vision,dev]'
 	@touch $@

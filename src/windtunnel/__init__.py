@@ -15,9 +15,13 @@ from windtunnel.scale import Recipe, Scale
 if TYPE_CHECKING:
     from windtunnel.models.function import FunctionFamily
     from windtunnel.parametrization.apply import apply_
-    from windtunnel.parametrization.check import check
+    from windtunnel.parametrization.branches import find_branches
+    from windtunnel.parametrization.check import check, check_plans
+    from windtunnel.parametrization.compare import compare_groups
     from windtunnel.parametrization.groups import clip_gradients_, param_groups
+    from windtunnel.parametrization.horizon import recipe_at
     from windtunnel.parametrization.plan import Plan, plan
+    from windtunnel.parametrization.rates import guard_rates
 
 __version__ = "0.1.0"
 
@@ -30,9 +34,14 @@ __all__ = [
     "__version__",
     "apply_",
     "check",
+    "check_plans",
     "clip_gradients_",
+    "compare_groups",
+    "find_branches",
+    "guard_rates",
     "param_groups",
     "plan",
+    "recipe_at",
 ]
 
 _HOME = {
@@ -40,9 +49,14 @@ _HOME = {
     "Plan": "windtunnel.parametrization.plan",
     "apply_": "windtunnel.parametrization.apply",
     "check": "windtunnel.parametrization.check",
+    "check_plans": "windtunnel.parametrization.check",
     "clip_gradients_": "windtunnel.parametrization.groups",
+    "compare_groups": "windtunnel.parametrization.compare",
+    "find_branches": "windtunnel.parametrization.branches",
+    "guard_rates": "windtunnel.parametrization.rates",
     "param_groups": "windtunnel.parametrization.groups",
     "plan": "windtunnel.parametrization.plan",
+    "recipe_at": "windtunnel.parametrization.horizon",
 }
 
 

@@ -302,3 +302,12 @@ def test_it_is_built_on_meta_and_leaves_the_config_alone() -> None:
         model = family.build(Scale(64, 5))
     assert all(p.is_meta for p in model.parameters()) and len(model.model.layers) == 5
     assert family.config.to_dict() == before
+
+
+@pytest.mark.parametrize("model_type", ["mixtral", "qwen3_moe"])
+def test_only_the_last_matrix_of_stacked_experts_takes_the_branch_s_multiplier(
+    model_type: str,
+) -> None:
+    p = plan(family_of(model_type), SCALE, Scale(32, 8), "completep")
+    assert p["model.layers.0.mlp.experts.down_proj"].gauge == 1 / 4
+    assert p["model.layers.0.mlp.experts.gate_up_proj"].gauge == 1

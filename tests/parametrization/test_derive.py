@@ -152,7 +152,8 @@ def unit_scaled(rule: Rule) -> Table:
         rows.append((f"{role} decay", found.weight_decay, NONE / found.lr))
         rows.append((f"{role} epsilon", found.eps, NONE))
     rows.append(("branch", rule.scaling(SIGN, "branch").multiplier, Powers(depth=-0.5)))
-    rows.append(("block", rule.scaling(SIGN, "block"), Scaling(lr=Powers(depth=-0.5))))
+    block = Scaling(lr=Powers(depth=-0.5), weight_decay=Powers(depth=0.5))
+    rows.append(("block", rule.scaling(SIGN, "block"), block))
     rows.append(("attention", rule.attention, -0.5))
     bottleneck = rule.scaling(SIGN, Role.BOTTLENECK)
     rows.append(("bottleneck", bottleneck.multiplier, Powers(fan_in=-0.5)))
@@ -242,6 +243,8 @@ def mutants(rule: Rule) -> Iterator[tuple[str, Rule]]:
     if rule.branch is not None:
         yield "branch", dataclasses.replace(rule, branch=0.75)
         yield "block rates", dataclasses.replace(rule, block_rates=not rule.block_rates)
+        if rule.branch != 1 and rule.block_rates:  # else rates don't follow the depth
+            yield "block decay", dataclasses.replace(rule, block_decay=not rule.block_decay)
     for key in rule.published:
         kept = {k: v for k, v in rule.published.items() if k != key}
         yield f"published {key}", dataclasses.replace(rule, published=kept)

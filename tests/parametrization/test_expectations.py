@@ -69,3 +69,11 @@ def test_readouts_and_gains_have_no_level_to_keep_at_first() -> None:
     level = drawn_level(planned("mup"))
     assert {"embedding", "blocks.*.mlp.up", "blocks.*.attention.query"} <= level
     assert not {"head", "final_norm", "blocks.*.mlp_norm"} & level
+
+
+def test_a_published_rate_that_is_not_the_derived_one_is_expected() -> None:
+    """u-muP's embedding: its updates shrink as width^-1/2, and its authors mean it."""
+    family = GPTFamily(vocabulary_size=32, unit_scaled=True)
+    found = own_updates(plan(family, BASE, BASE.replace(width=128), "u-mup"), family.declarations)
+    assert found["embedding"] == pytest.approx(1 / 2)
+    assert found["blocks.0.mlp.up"] == found["head"] == pytest.approx(1.0)

@@ -26,7 +26,16 @@ def _gpt(options: dict[str, Any], vocabulary_size: int, sequence_length: int) ->
     return GPTFamily.from_options(options, vocabulary_size=vocabulary_size)
 
 
-_FAMILIES: dict[str, Callable[[dict[str, Any], int, int], Family]] = {"gpt": _gpt}
+def _transformers(options: dict[str, Any], vocabulary_size: int, sequence_length: int) -> Family:
+    from windtunnel.models.transformers_family import TransformersFamily
+
+    return TransformersFamily.from_options(options, vocabulary_size=vocabulary_size)
+
+
+_FAMILIES: dict[str, Callable[[dict[str, Any], int, int], Family]] = {
+    "gpt": _gpt,
+    "transformers": _transformers,
+}
 
 
 def family_names() -> tuple[str, ...]:

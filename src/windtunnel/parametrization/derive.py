@@ -112,8 +112,10 @@ def _block(rule: Rule, geometry: Geometry) -> Scaling:
     if geometry is Geometry.SGD:
         change += rule.branch
     follows = rule.epsilon == "gradient" and geometry is Geometry.SIGN
+    rate = change if rule.block_rates and rule.alignment is not None else 0.0
     return Scaling(
-        lr=_to_depth(change if rule.block_rates and rule.alignment is not None else 0.0),
+        lr=_to_depth(rate),
+        weight_decay=_to_depth(-rate if rule.block_decay else 0.0),
         eps=_to_depth(-rule.branch if follows else 0.0),
     )
 

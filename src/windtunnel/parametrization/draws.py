@@ -20,9 +20,10 @@ Values = NDArray[np.float64]
 # Where truncated normals are cut, in standard deviations before the cut: 2 as in JAX, timm and
 # torch's own default limits, 3 as in OLMo and TorchTitan.
 _CUTS = (2.0, 3.0)
-# A draw is told from a law when its Kolmogorov distance exceeds the 0.1 % point for known
-# parameters (1.95 / sqrt(n)) and also a distance that no training would notice.
-_KOLMOGOROV, _UNNOTICED = 1.95, 0.005
+# A draw is told from a law when its Kolmogorov distance exceeds what chance exceeds once in ten
+# million draws (2.9 / sqrt(n); a large model has thousands), and also a distance that no training
+# would notice.
+_KOLMOGOROV, _UNNOTICED = 2.9, 0.005
 
 
 @dataclass(frozen=True, slots=True)

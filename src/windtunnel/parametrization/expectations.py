@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from windtunnel.models.family import Declarations
 from windtunnel.parametrization.names import below, without_indices
 from windtunnel.parametrization.plan import ParameterPlan, Plan
-from windtunnel.parametrization.rule import BLOCK, BRANCH, load_rule
+from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, load_rule
 from windtunnel.scale import Geometry, Powers, Role
 
 
@@ -43,14 +45,14 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
 def own_updates(plan: Plan, declarations: Declarations) -> dict[str, float]:
     """By module, the factor by which a right plan lets its own update change from base to here.
 
-    In width it is one. In depth the changes of all branches point the same way and add up in the
+    In width it is one, or what a published rate makes of it (u-muP's embedding). In depth the changes of all branches point the same way and add up in the
     stream, so what one of L branches adds, its multiplier included, has to shrink as 1/L. Inside
     a branch that is divided by L^a, changes shrink as L^(a - 1) if rates follow the depth: what
     the rule does there is taken as it is, and the stream's growth judges the rule itself (Dey et
     al. 2025, arXiv 2505.01618, section 4; Yang et al. 2023, arXiv 2310.02244).
     """
     rule = load_rule(plan.rule)
-    _, depth = _ratios(plan)
+    width, depth = _ratios(plan)
     moved = moved_multipliers(plan, declarations)
     found: dict[str, float] = {}
     for entry in plan:
@@ -62,8 +64,18 @@ def own_updates(plan: Plan, declarations: Declarations) -> dict[str, float]:
             inside = rule.scaling(entry.geometry, BLOCK).lr.depth if entry.residual else 0.0
             if entry.residual and entry.geometry is Geometry.SGD:
                 inside += rule.scaling(entry.geometry, BRANCH).multiplier.depth
-            found[module] = moved[module] * depth**inside
+            departure = _departure(rule, entry.geometry, entry.role).at(width, width, 1.0)
+            found[module] = moved[module] * depth**inside * departure
     return found
+
+
+def _departure(rule: Rule, geometry: Geometry, role: Role) -> Powers:
+    """A rate that the paper sets over the one that keeps updates of order one."""
+    published = rule.published.get((geometry, role), {})
+    if "lr" not in published:
+        return Powers()
+    derived = dataclasses.replace(rule, published={}).scaling(geometry, role).lr
+    return published["lr"] / derived
 
 
 def drawn_level(plan: Plan) -> frozenset[str]:

@@ -11,7 +11,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Declarations, Family
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.parametrization.gauge import move_into_weights
-from windtunnel.parametrization.names import below, matches
+from windtunnel.parametrization.names import declares, matches
 from windtunnel.parametrization.plan import ParameterPlan
 from windtunnel.parametrization.roles import Kind, as_family, kinds, shapes
 from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, Scaling, load_rule
@@ -127,12 +127,12 @@ class _Resolver:
         """
         module = kind.name.rpartition(".")[0]
         multiplier = NONE
-        if any(below(pattern).fullmatch(module) for pattern in self.declared.branch_outputs):
+        if any(declares(pattern, kind.name) for pattern in self.declared.branch_outputs):
             multiplier *= self.rule.scaling(self.method.geometry, BRANCH).multiplier
-        if any(below(pattern).fullmatch(module) for pattern in self.declared.queries):
+        if any(declares(pattern, kind.name) for pattern in self.declared.queries):
             multiplier *= self._attention(kind, module)
         for pattern, own in self.declared.multipliers:
-            if below(pattern).fullmatch(module):
+            if declares(pattern, kind.name):
                 multiplier /= own
         gain = self.declared.tied_head_gain
         if gain is not None and module == gain.rpartition(".")[0]:
@@ -163,7 +163,6 @@ class _Resolver:
 
     def _refuse_missing_declarations(self) -> None:
         names = [kind.name for kind in self.kinds]
-        modules = {name.rpartition(".")[0] for name in names}
         declared = {
             "branch_outputs": self.declared.branch_outputs,
             "queries": self.declared.queries,
@@ -171,7 +170,7 @@ class _Resolver:
         }
         for field, patterns in declared.items():
             for pattern in patterns:
-                if not any(below(pattern).fullmatch(module) for module in modules):
+                if not any(declares(pattern, name) for name in names):
                     raise WindtunnelError(
                         f"declarations.{field}: no module with parameters is called '{pattern}'"
                     )

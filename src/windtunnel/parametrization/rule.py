@@ -71,6 +71,7 @@ class Rule:
             clip alike; None for this one's own.
         branch: Each residual branch is divided by depth to this power; None leaves depth alone.
         block_rates: Whether rates inside the residual stack follow the depth.
+        block_decay: Whether decay there follows those rates, so that rate times decay stays.
         layers: By role, init and multiplier.
         published: By geometry and role, quantities that the paper sets and no derivation gives.
     """
@@ -86,6 +87,7 @@ class Rule:
     clipping: str | None
     branch: float | None
     block_rates: bool
+    block_decay: bool
     layers: Mapping[Role, Scaling] = field(repr=False)
     published: Mapping[tuple[Geometry, Role], Mapping[str, Powers]] = field(repr=False)
 
@@ -192,6 +194,7 @@ def _rule(name: str, content: dict[str, Any]) -> Rule:
             clipping=content.get("clipping"),
             branch=None if "branch" not in depth else float(depth["branch"]),
             block_rates=bool(depth.get("rates", True)),
+            block_decay=bool(depth.get("decay", False)),
             layers={
                 Role(role): Scaling(**{key: Powers(**powers) for key, powers in entry.items()})
                 for role, entry in content.get("layers", {}).items()

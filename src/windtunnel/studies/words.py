@@ -29,7 +29,7 @@ def check_sentence(outcome: Mapping[str, Any]) -> Sentence:
         "fail": f"activations or updates change their size as {axis} grows",
         "cannot say": "the check cannot say whether sizes stay the same",
     }[outcome["verdict"]]
-    reason = f": {outcome['reason']}" if outcome["verdict"] == "cannot say" else ""
+    reason = "" if outcome["verdict"] == "pass" else f": {outcome['reason']}"
     return Sentence(
         "Check", f"Under {outcome['rule']} {words}{steepest}{reason}.", _TONES[outcome["verdict"]]
     )
