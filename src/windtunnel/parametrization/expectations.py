@@ -45,11 +45,12 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
 def own_updates(plan: Plan, declarations: Declarations) -> dict[str, float]:
     """By module, the factor by which a right plan lets its own update change from base to here.
 
-    In width it is one, or what a published rate makes of it (u-muP's embedding). In depth the changes of all branches point the same way and add up in the
-    stream, so what one of L branches adds, its multiplier included, has to shrink as 1/L. Inside
-    a branch that is divided by L^a, changes shrink as L^(a - 1) if rates follow the depth: what
-    the rule does there is taken as it is, and the stream's growth judges the rule itself (Dey et
-    al. 2025, arXiv 2505.01618, section 4; Yang et al. 2023, arXiv 2310.02244).
+    In width it is one, or what a published rate makes of it (u-muP's embedding). In depth the
+    changes of all branches point the same way and add up in the stream, so what one of L branches
+    adds, its multiplier included, has to shrink as 1/L. Inside a branch that is divided by L^a,
+    changes shrink as L^(a - 1) if rates follow the depth: what the rule does there is taken as it
+    is, and the stream's growth judges the rule itself (Dey et al. 2025, arXiv 2505.01618, section
+    4; Yang et al. 2023, arXiv 2310.02244).
     """
     rule = load_rule(plan.rule)
     width, depth = _ratios(plan)
