@@ -75,3 +75,11 @@ def test_patterns_match_whole_parts() -> None:
     assert not matches("blocks.*", "blocks.x.weight")
     assert not matches("blocks.1", "blocks.11.weight")
     assert without_indices("blocks.11.mlp2.0.weight") == "blocks.*.mlp2.*.weight"
+
+
+def test_a_part_s_own_prefix_is_not_a_wrapper_s() -> None:
+    stage = ["model.layers.3.up.weight", "model.norm.weight"]
+    assert canonical_names(stage, known={"model.norm.weight"}) == stage
+    assert canonical_names(stage) == ["layers.3.up.weight", "norm.weight"]
+    wrapped = [f"module.{name}" for name in stage]
+    assert canonical_names(wrapped, known={"model.norm.weight"}) == stage

@@ -61,6 +61,12 @@ def test_an_extension_replaces_whole_layers_and_keeps_the_others(tmp_path: Path)
         (OWN + "[layers.hidden]\ninit = { width = 1 }\n", "unexpected keyword argument 'width'"),
         (OWN + "[published.sign.input]\nrate = { fan_out = 1 }\n", "'rate' is not one of lr"),
         (OWN.replace("mup", "nope"), "no rule 'nope'; known rules: completep"),
+        (OWN.replace('"mup"', "3"), "extends '3', which is itself or no rule's name"),
+        (OWN + 'clipping = "nope"\n', "'nope' is not one of completep"),
+        (OWN + "rates = 1\n", "no attribute"),
+        (OWN + "[depth]\nbranc = 1.0\n", "'branc' is not one of branch, rates, decay"),
+        (OWN + "[layers.hidden]\nlr = { fan_in = -3 }\n", "'lr' is not one of init, multiplier"),
+        (OWN + '[layers.hidden]\ninit = { fan_in = "x" }\n', "could not convert"),
     ],
 )
 def test_a_broken_file_is_refused_by_name(tmp_path: Path, text: str, message: str) -> None:
@@ -74,3 +80,11 @@ def test_unknown_rules_and_missing_files_are_named() -> None:
         load_rule("nope")
     with pytest.raises(WindtunnelError, match=r"there is no file nowhere\.toml"):
         load_rule("nowhere.toml")
+
+
+def test_rules_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    one, other = tmp_path / "one.toml", tmp_path / "other.toml"
+    one.write_text(OWN.replace('"mup"', f'"{other}"'))
+    other.write_text(OWN.replace('"mup"', f'"{one}"'))
+    with pytest.raises(WindtunnelError, match="which is itself"):
+        load_rule(str(one))

@@ -75,7 +75,7 @@ def test_the_way_to_the_target_begins_where_the_rate_was_measured(study: Study) 
 
 def test_an_optimum_without_a_range_gives_a_rate_without_one(study: Study) -> None:
     begin(study, None, {"width": [-0.4, -0.1]})
-    assert transferred_lr(study) == {"lr": 2**-6, "lr_ci90": None}
+    assert transferred_lr(study) == {"lr": 2**-6, "lr_ci90": None, "others": {}}
 
 
 def test_without_any_optimum_there_is_no_rate(study: Study) -> None:

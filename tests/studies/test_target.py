@@ -17,7 +17,7 @@ def test_it_trains_one_run_at_the_forecasts_rate(
 ) -> None:
     study.write("forecast", FORECAST)
     train_target(study, quiet)
-    assert known_law.trained == [target_run(study, 2**-6)]
+    assert known_law.trained == [target_run(study, FORECAST)]
     assert known_law.trained[0].scale == study.target
 
 

@@ -62,6 +62,15 @@ def test_without_optima_it_cannot_say(study: Study) -> None:
     assert outcome["slope"] is None
 
 
+def test_a_depth_that_the_ladder_did_not_vary_cannot_be_said(make_study: Any) -> None:
+    study = make_study(target={"width": 128, "depth": 4, "tokens": 262_144})
+    study.write("tune", {"sweeps": sweeps(0.0, 0.0)})
+    outcome = transfer(study)
+    assert outcome["verdict"] == "cannot say"
+    (depth,) = (axis for axis in outcome["axes"] if axis["axis"] == "depth")
+    assert "the ladder holds one value" in depth["reason"] and depth["target"] == 4
+
+
 def test_one_width_and_one_length_cannot_say(make_study: Any) -> None:
     study = make_study(ladder={"width": [16], "depth": 1, "tokens": [16_384]})
     study.write("tune", {"sweeps": [sweep("mup", 16, 16_384, -6.0)]})

@@ -60,3 +60,16 @@ def test_the_clock_adds_up_over_calls_that_were_stopped(
             run_study(study, quiet)
         counted.append(json.loads(clock.read_text())["wall_seconds"])
     assert counted[1] > counted[0] > 0
+
+
+def test_what_was_searched_beside_the_rate_reaches_the_target(
+    make_study: Any, known_law: Any, quiet: StudyProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bracket = {"lr": {"low": 0.004, "high": 0.064, "points": 5}}
+    decay = {"weight_decay": {"low": 0.02, "high": 0.32, "points": 3}}
+    study = make_study(search={"hyperparameters": bracket | decay, "seeds": 1})
+    monkeypatch.setattr(workflow, "check", lambda study, rule, progress: None)
+    run_study(study, quiet)
+    tuned = {s["others"]["weight_decay"] for s in study.needed("tune", "tune")["sweeps"]}
+    assert known_law.trained[-1].scale == study.target
+    assert known_law.trained[-1].recipe.weight_decay in tuned

@@ -104,5 +104,5 @@ def _diagnose(study: Study, rule: str | None, as_json: bool) -> None:
 
     with progress_bar(as_json) as progress:
         found = diagnose(study, rule, progress)
-    nothing = f"Alignment and top singular values are what {found['rule']} assumes."
+    nothing = f"Alignment is what {found['rule']} assumes."
     show(found, "\n".join(found["sentences"]) or nothing, as_json)

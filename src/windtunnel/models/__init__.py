@@ -29,7 +29,14 @@ def _gpt(options: dict[str, Any], vocabulary_size: int, sequence_length: int) ->
 def _transformers(options: dict[str, Any], vocabulary_size: int, sequence_length: int) -> Family:
     from windtunnel.models.transformers_family import TransformersFamily
 
-    return TransformersFamily.from_options(options, vocabulary_size=vocabulary_size)
+    family = TransformersFamily.from_options(options, vocabulary_size=vocabulary_size)
+    limit = getattr(family.config, "max_position_embeddings", None)
+    if limit is not None and sequence_length > limit:
+        raise WindtunnelError(
+            f"data.sequence_length: {sequence_length} is beyond the {limit} positions of "
+            "family.options.config"
+        )
+    return family
 
 
 _FAMILIES: dict[str, Callable[[dict[str, Any], int, int], Family]] = {

@@ -98,7 +98,13 @@ class TransformersFamily:
         if "config" not in options:
             raise WindtunnelError("family.options.config: missing; give a config.json's path")
         family = TransformersFamily(**options)
+        if family.architecture.task != "causal-lm":
+            raise WindtunnelError(
+                f"family.options.config: a '{family.config.model_type}' does not predict the next "
+                "token, which is what a study trains; give a causal language model"
+            )
         family.config.vocab_size = vocabulary_size
+        family.config.pad_token_id = None  # it names a row of the config's own vocabulary
         return family
 
     @property
@@ -283,10 +289,12 @@ def _read(config: Any) -> Any:
                 "give the path of a config.json"
             )
         return transformers.AutoConfig.from_pretrained(config, local_files_only=True)
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except WindtunnelError:
+        raise
+    except Exception as error:  # transformers checks values with exceptions of its own
         raise WindtunnelError(
             f"family.options.config: transformers reads no config from it ({error}); give a config "
-            "with a known model_type"
+            "with a known model_type and valid sizes"
         ) from error
 
 

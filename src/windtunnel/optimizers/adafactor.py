@@ -37,11 +37,11 @@ def _build(param_groups: list[dict[str, Any]], recipe: Recipe) -> Adafactor:
             "optimizer: torch's Adafactor can't take sharded parameters (DTensor); use adamw, or "
             "train under DDP"
         )
-    groups = [{**group, "eps": _epsilons(group.get("eps", recipe.eps))} for group in param_groups]
+    groups = [{**group, "eps": epsilons(group.get("eps", recipe.eps))} for group in param_groups]
     return Adafactor(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
-def _epsilons(eps: float) -> tuple[float, float]:
+def epsilons(eps: float) -> tuple[float, float]:
     """The two that torch wants: beside a squared gradient's row mean, and beside the parameter."""
     return max(eps * eps, _LEAST_ROW_MEAN), LEAST_PARAMETER_RMS
 

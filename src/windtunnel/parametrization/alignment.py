@@ -158,7 +158,7 @@ def alignment_drifts(
     Returns:
         One entry for each kind of layer that was measured in every run.
     """
-    last = max(step for run in measured.values() for _, step in run)
+    last = max((step for run in measured.values() for _, step in run), default=0)
     points: dict[str, list[tuple[int, int, float]]] = {}
     for (width, _), run in measured.items():
         for (module, step), found in run.items():

@@ -65,7 +65,8 @@ def compare_groups(
                     "not the model's; make the optimizer from this model's parameters"
                 )
         values = Values(
-            float(group.get("initial_lr", group["lr"])),
+            # OneCycleLR begins far below its peak, and keeps that under a name of its own.
+            float(group.get("max_lr", group.get("initial_lr", group["lr"]))),
             *(None if group.get(key) is None else float(group[key]) for key in QUANTITIES[1:]),
         )
         groups.append(Group(tuple(names[parameter] for parameter in group["params"]), values))

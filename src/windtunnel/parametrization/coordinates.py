@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer as TorchOptimizer
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Family
-from windtunnel.optimizers import method_of
+from windtunnel.optimizers import method_of, optimizer_names
 from windtunnel.parametrization.apply import apply_
 from windtunnel.parametrization.expectations import moved_multipliers, own_updates
 from windtunnel.parametrization.groups import param_groups
@@ -73,7 +74,7 @@ def record(
             updater.zero_grad()
             torch.autograd.backward(loss)
             updater.step()
-    return {key: value for key, value in measured.items() if value > 0.0}
+    return {key: value for key, value in measured.items() if value != 0.0}
 
 
 def prepare(
@@ -89,6 +90,10 @@ def prepare(
     with seeded(seed):
         model = family.build(plan.target)
     apply_(model, plan, family=family, init_seed=seed)
+    if optimizer is None and plan.optimizer not in optimizer_names():
+        raise WindtunnelError(
+            f"optimizer: the plan was made for '{plan.optimizer}'; pass its class as optimizer= too"
+        )
     method = method_of(plan.optimizer if optimizer is None else optimizer)
     groups = param_groups(model, plan, lr=lr)
     return model, method.build(groups, Recipe(lr=lr, batch_units=1, weight_decay=0.0))

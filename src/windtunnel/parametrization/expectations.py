@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from windtunnel.models.family import Declarations
-from windtunnel.parametrization.names import below, without_indices
+from windtunnel.parametrization.names import below, declares, without_indices
 from windtunnel.parametrization.plan import ParameterPlan, Plan
 from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, load_rule
 from windtunnel.scale import Geometry, Powers, Role
@@ -23,12 +23,15 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
     queries = Powers(fan_in=rule.attention * declarations.head_growth)
     gain = declarations.tied_head_gain
     found: dict[str, float] = {}
+    ends, asking = (
+        _modules(plan, patterns) for patterns in (declarations.branch_outputs, declarations.queries)
+    )
     for entry in plan:
         module = entry.name.rpartition(".")[0]
         multiplier = Powers()
-        if _is_any(declarations.branch_outputs, module):
+        if module in ends:
             multiplier *= rule.scaling(entry.geometry, BRANCH).multiplier
-        if _is_any(declarations.queries, module):
+        if module in asking:
             multiplier *= queries
         if gain is not None and module == gain.rpartition(".")[0]:
             head = rule.scaling(entry.geometry, Role.OUTPUT)
@@ -55,10 +58,12 @@ def own_updates(plan: Plan, declarations: Declarations) -> dict[str, float]:
     rule = load_rule(plan.rule)
     width, depth = _ratios(plan)
     moved = moved_multipliers(plan, declarations)
+    ends = _modules(plan, declarations.branch_outputs)
     found: dict[str, float] = {}
-    for entry in plan:
+    # Matrices last: a module's bias must not speak for it.
+    for entry in sorted(plan, key=lambda entry: len(entry.shape) > 1):
         module = entry.name.rpartition(".")[0]
-        if _is_any(declarations.branch_outputs, module):
+        if module in ends:
             power = -1.0 - _applied_by_the_model(declarations, module).depth
             found[module] = depth**power
         else:
@@ -101,8 +106,13 @@ def _applied_by_the_model(declarations: Declarations, module: str) -> Powers:
     return own
 
 
-def _is_any(patterns: tuple[str, ...], module: str) -> bool:
-    return any(below(pattern).fullmatch(module) for pattern in patterns)
+def _modules(plan: Plan, patterns: tuple[str, ...]) -> frozenset[str]:
+    """Modules that hold what is declared, themselves or one of their parameters."""
+    return frozenset(
+        entry.name.rpartition(".")[0]
+        for entry in plan
+        if any(declares(pattern, entry.name) for pattern in patterns)
+    )
 
 
 def _ratios(plan: Plan) -> tuple[float, float]:

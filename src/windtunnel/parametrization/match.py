@@ -23,7 +23,7 @@ def match(
     Raises:
         WindtunnelError: A name, a shape or a tie is in one of the two only; the message names it.
     """
-    found = named_parameters(model)
+    found = named_parameters(model, plan)
     matched = [(_entry(named, plan, part), named.parameter) for named in found]
     if len(matched) < len(plan.parameters) and not part:
         present = {entry.name for entry, _ in matched}

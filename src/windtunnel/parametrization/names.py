@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 
 from torch import nn
@@ -29,23 +29,36 @@ class NamedParameter:
     uses: tuple[tuple[str, nn.Module], ...]
 
 
-def canonical_names(names: Iterable[str]) -> list[str]:
-    """Strip what wrappers add; `module.` and `model.` go only where every name has them."""
+def canonical_names(names: Iterable[str], known: Container[str] = ()) -> list[str]:
+    """Strip what wrappers add; `module.` and `model.` go only where every name has them.
+
+    Args:
+        names: As the module gives them.
+        known: Names to arrive at: in a part of a model `model.` may stand before every name and
+            yet be the model's own.
+    """
     stripped = [_INSERTED.sub("", name).removeprefix(".") for name in names]
     while stripped and (front := _shared_front(stripped)):
+        if any(name in known for name in stripped):
+            break
         stripped = [name.removeprefix(front) for name in stripped]
     return stripped
 
 
-def named_parameters(model: nn.Module) -> list[NamedParameter]:
-    """The model's parameters in its own order, each once; a tied one keeps all its names."""
+def named_parameters(model: nn.Module, known: Container[str] = ()) -> list[NamedParameter]:
+    """The model's parameters in its own order, each once; a tied one keeps all its names.
+
+    Args:
+        model: Wrapped or not.
+        known: As for `canonical_names`.
+    """
     found = [
         (f"{path}.{name}" if path else name, module, parameter)
         for path, module in model.named_modules(remove_duplicate=False)
         for name, parameter in module.named_parameters(recurse=False, remove_duplicate=False)
     ]
     uses: dict[nn.Parameter, list[tuple[str, nn.Module]]] = {}
-    names = canonical_names(name for name, _, _ in found)
+    names = canonical_names((name for name, _, _ in found), known)
     for name, (_, module, parameter) in zip(names, found, strict=True):
         uses.setdefault(parameter, []).append((name, module))
     return [

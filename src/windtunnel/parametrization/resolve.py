@@ -142,6 +142,8 @@ class _Resolver:
 
     def _attention(self, kind: Kind, module: str) -> Powers:
         """What a rule puts on attention logits where heads grow, as a factor on the queries."""
+        if not self.declared.head_growth:
+            return NONE
         siblings = (k for k in self.kinds if k.name.rpartition(".")[0] == module)
         if all(sibling.fan_in is None for sibling in siblings):
             return Powers(fan_out=self.rule.attention)  # a norm's gain is as long as a head

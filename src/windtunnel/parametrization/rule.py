@@ -134,13 +134,21 @@ _KEYS = (
 _ALIGNMENTS = {"full": 1.0, "none": 0.5}
 
 
-def _content(name: str) -> dict[str, Any]:
-    """A rule's own entries over those of the rule that it extends."""
+def _content(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A rule's own entries over those of the rule that it extends.
+
+    Args:
+        name: As for `load_rule`.
+        above: The rules that extend this one.
+    """
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
             raise WindtunnelError(f"rule: there is no file {name}")
-        text = path.read_text(encoding="utf-8")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WindtunnelError(f"rule {name}: cannot be read ({error})") from error
     elif name in rule_names():
         text = (_folder() / f"{name}.toml").read_text(encoding="utf-8")
     else:
@@ -152,9 +160,9 @@ def _content(name: str) -> dict[str, Any]:
     parent = content.pop("extends", None)
     if parent is None:
         return content
-    if parent == name:
-        raise WindtunnelError(f"rule {name}: extends itself")
-    return _merged(_content(parent), content)
+    if not isinstance(parent, str) or parent in (name, *above):
+        raise WindtunnelError(f"rule {name}: extends '{parent}', which is itself or no rule's name")
+    return _merged(_content(parent, (name, *above)), content)
 
 
 def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
@@ -181,7 +189,12 @@ def _rule(name: str, content: dict[str, Any]) -> Rule:
     if unknown:
         raise refuse(f"'{unknown[0]}' is no entry of a rule; there are {', '.join(_KEYS)}")
     depth = content.get("depth", {})
+    clipping = content.get("clipping")
     try:
+        for key in depth:
+            _one_of(key, ("branch", "rates", "decay"))
+        if clipping is not None:
+            _one_of(clipping, rule_names())
         return Rule(
             name=name.removesuffix(".toml"),
             **{key: content[key] for key in _TEXTS},
@@ -191,24 +204,29 @@ def _rule(name: str, content: dict[str, Any]) -> Rule:
                 content.get("weight_decay", "independent"), ("independent", "sqrt", "one")
             ),
             attention=float(content.get("attention", 0.0)),
-            clipping=content.get("clipping"),
+            clipping=clipping,
             branch=None if "branch" not in depth else float(depth["branch"]),
             block_rates=bool(depth.get("rates", True)),
             block_decay=bool(depth.get("decay", False)),
             layers={
-                Role(role): Scaling(**{key: Powers(**powers) for key, powers in entry.items()})
+                Role(role): Scaling(
+                    **{
+                        _one_of(key, ("init", "multiplier")): _powers(powers)
+                        for key, powers in entry.items()
+                    }
+                )
                 for role, entry in content.get("layers", {}).items()
             },
             published={
                 (Geometry(geometry), Role(role)): {
-                    _one_of(key, ("lr", "weight_decay", "eps")): Powers(**powers)
+                    _one_of(key, ("lr", "weight_decay", "eps")): _powers(powers)
                     for key, powers in entry.items()
                 }
                 for geometry, entries in content.get("published", {}).items()
                 for role, entry in entries.items()
             },
         )
-    except (TypeError, ValueError) as error:
+    except (AttributeError, TypeError, ValueError) as error:
         raise refuse(str(error)) from error
 
 
@@ -223,6 +241,10 @@ def _alignment(rates: Any) -> dict[Role, float] | None:
         if not 0.0 <= value <= 1.0:
             raise ValueError(f"rates.{role} is {value}; alignments lie between 0 and 1")
     return dict.fromkeys(Role, _ALIGNMENTS["full"]) | measured
+
+
+def _powers(entry: dict[str, Any]) -> Powers:
+    return Powers(**{axis: float(power) for axis, power in entry.items()})
 
 
 def _one_of(value: Any, known: tuple[str, ...]) -> Any:

@@ -11,6 +11,7 @@ from windtunnel.studies.study import Study
 _SEQUENCES = 16
 _SEEDS = range(4)
 _DOUBLINGS = 2  # of the depth
+_SHALLOWEST = 4  # below, the stream before the average branch still matters (`check`)
 _STEPS = 5
 
 
@@ -41,7 +42,8 @@ def check(
     from windtunnel.parametrization.check import check as coordinate_check
 
     study.begin()
-    depths = [study.base.depth * 2**k for k in range(_DOUBLINGS + 1)]
+    shallowest = max(_SHALLOWEST, study.base.depth)
+    depths = [shallowest * 2**k for k in range(_DOUBLINGS + 1)]
     with progress.step(f"Checking {rule} in {axis}", total=1.0) as bar:
         outcome = coordinate_check(
             study.family,

@@ -65,7 +65,7 @@ def plan_at(study: Study, scale: str | None = None) -> Plan:
 
 
 def tuned_recipe(study: Study) -> Recipe:
-    """The study's recipe at base, with the rate it found.
+    """The study's recipe at base, with the rate it found and whatever else it tuned.
 
     That is the forecast's rate; before a forecast, the one it would take.
 
@@ -76,7 +76,7 @@ def tuned_recipe(study: Study) -> Recipe:
     from windtunnel.studies.forecast import transferred_lr
 
     found = study.read("forecast") or transferred_lr(study)
-    return study.spec.recipe.recipe(lr=found["lr"])
+    return study.spec.recipe.recipe(lr=found["lr"]).replace(**found.get("others", {}))
 
 
 def parse_scale(text: str, otherwise: Scale, unit: str) -> Scale:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from windtunnel.errors import CannotSayError
 from windtunnel.laws.optimum import Optimum, Trial, fit_optima, fit_optimum
 from windtunnel.report.progress import StudyProgress
 from windtunnel.search.fixed import FixedPolicy
@@ -30,6 +31,9 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
     interpolated one was right.
     """
     optima = tuned_optima(study)
+    if not optima:
+        why = study.needed("tune", "tune")["reason"]
+        raise CannotSayError(f"fit: no scale has an optimum ({why})")
     between = _between(study, optima)
     checked_at = _checked_scale(study)
     runs = [Decision(run, f"law: {width} x {units:,}") for (width, units), run in between.items()]
@@ -55,9 +59,9 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
 
 
 def tuned_optima(study: Study) -> Optima:
-    """The study's own rule's optimum at every tuned scale."""
+    """The study's own rule's optimum at every tuned scale, with `others`: what else was tuned."""
     return {
-        (sweep["width"], sweep["units"]): sweep["optimum"]
+        (sweep["width"], sweep["units"]): {**sweep["optimum"], "others": sweep.get("others", {})}
         for sweep in study.needed("tune", "tune")["sweeps"]
         if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
     }
@@ -86,10 +90,17 @@ def _between(study: Study, optima: Optima) -> dict[tuple[int, int], Any]:
         (width, units): study.run(
             study.spec.rule,
             study.proxy(width, units),
-            study.spec.recipe.recipe(lr=interpolated_lr(optima, width, units)),
+            study.spec.recipe.recipe(lr=interpolated_lr(optima, width, units)).replace(
+                **_longest(optima, width)["others"]
+            ),
         )
         for width, units in sorted(scales, key=lambda scale: scale[0] ** 2 * scale[1])
     }
+
+
+def _longest(optima: Optima, width: int) -> Mapping[str, Any]:
+    """The optimum of a width at its longest tuned length."""
+    return optima[max(scale for scale in optima if scale[0] == width)]
 
 
 def _checked_scale(study: Study) -> tuple[int, int] | None:
@@ -129,7 +140,8 @@ def _first_seed(study: Study) -> dict[tuple[int, int], Optimum]:
         for sweep in study.needed("tune", "tune")["sweeps"]
         if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
     }
-    return fit_optima(trials)
+    finite = {at: own for at, own in trials.items() if any(t.loss is not None for t in own)}
+    return fit_optima(finite)
 
 
 def _interpolation(

@@ -67,6 +67,12 @@ def forecast(study: Study) -> dict[str, Any]:
         "law": None if said.law is None else _law(study, said.law, points, fitted),
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+    if study.target.depth != study.spec.ladder.depth:
+        outcome |= {
+            "verdict": "cannot say",
+            "reason": "the target changes depth and the ladder holds one value of it; give the "
+            "ladder the target's depth",
+        }
     study.write("forecast", outcome)
     return outcome
 
@@ -77,7 +83,7 @@ def transferred_lr(study: Study) -> dict[str, Any]:
     Where the optimum transfers along width, every width at the longest tuned length measures the
     same number: their mean, each by its precision. Elsewhere it is the largest width's own. The
     range adds how far the measured drift could carry it over the remaining distance in width and
-    length.
+    length. `others` are the values tuned beside the rate, at the largest width.
 
     Raises:
         WindtunnelError: No sweep of the study's own rule has an optimum.
@@ -95,8 +101,9 @@ def transferred_lr(study: Study) -> dict[str, Any]:
         for (width, length), optimum in optima.items()
         if length == units and (width == largest or (one_number and optimum["se"] is not None))
     ]
+    others = optima[largest, units]["others"]
     if optima[largest, units]["se"] is None:
-        return {"lr": optima[largest, units]["lr"], "lr_ci90": None}
+        return {"lr": optima[largest, units]["lr"], "lr_ci90": None, "others": others}
     precisions = [optimum["se"] ** -2 for _, optimum in measured]
     half = math.fsum((o["ci90"][1] - o["log2_value"]) ** -2 for _, o in measured) ** -0.5
     middle = _mean([optimum["log2_value"] for _, optimum in measured], precisions)
@@ -111,7 +118,11 @@ def transferred_lr(study: Study) -> dict[str, Any]:
             reach = [slope * octaves[name] for slope in axis["slope_ci90"]]
             below = math.hypot(below, min(0.0, *reach))
             above = math.hypot(above, max(0.0, *reach))
-    return {"lr": 2**middle, "lr_ci90": [2 ** (middle - below), 2 ** (middle + above)]}
+    return {
+        "lr": 2**middle,
+        "lr_ci90": [2 ** (middle - below), 2 ** (middle + above)],
+        "others": others,
+    }
 
 
 def _mean(values: Sequence[float], weights: Sequence[float]) -> float:

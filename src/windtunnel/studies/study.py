@@ -17,13 +17,14 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_json
 from windtunnel.models import build_family
 from windtunnel.optimizers import optimizer_method
-from windtunnel.parametrization.rule import load_rule
+from windtunnel.parametrization.rule import rule_names
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.spec import BudgetSpec, StudySpec, load_study
 
 if TYPE_CHECKING:
     from windtunnel.models.family import Batch, Family
 
+STUDY_FILE = "study.yaml"
 # What may change without changing any number in the study's table.
 _CIRCUMSTANCES = frozenset({"name", "device", "workers", "budget"})
 
@@ -56,6 +57,11 @@ class Study:
     def fingerprint(self) -> str:
         """12 hexadecimal digits of everything in the spec that decides which runs are made."""
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
+        named = {} if self.spec.family is None else self.spec.family.options
+        for option in named.values():
+            if isinstance(option, str) and Path(option).is_file():
+                content = Path(option).read_bytes()  # a config.json's content counts, not its path
+                science.setdefault("files", {})[option] = hashlib.sha256(content).hexdigest()
         return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()[:12]
 
     @cached_property
@@ -202,13 +208,23 @@ def open_study(path: Path, *, time_limit: str | None = None) -> Study:
     Raises:
         WindtunnelError: There is no readable, valid study there, or `time_limit` is no time.
     """
-    file = path / "study.yaml" if path.is_dir() or path.suffix not in (".yaml", ".yml") else path
+    in_folder = path.is_dir() or path.suffix not in (".yaml", ".yml")
+    file = path / STUDY_FILE if in_folder else path
     if not file.exists():
         raise WindtunnelError(
             f"{file}: no such study; `windtunnel init {file.parent}` writes a commented one."
         )
+    if file.name != STUDY_FILE:
+        raise WindtunnelError(
+            f"{file}: a study's file is called {STUDY_FILE}, which its workers read; rename it."
+        )
     spec = load_study(file)
-    load_rule(spec.rule)
+    if spec.rule not in rule_names():
+        # A file's content is no part of a run's key: runs of two versions would be taken for one.
+        raise WindtunnelError(
+            f"{file}: rule: no rule '{spec.rule}'; known rules: {', '.join(rule_names())} (a file "
+            "of one's own works from Python: `windtunnel.plan(..., rule='mine.toml')`)"
+        )
     optimizer_method(spec.optimizer)
     if time_limit is not None:
         spec = spec.model_copy(update={"budget": _with_time(spec.budget, time_limit)})

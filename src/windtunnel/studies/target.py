@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from windtunnel.studies.study import Study
 WIDTH_FOR_THREADS = 256
 
 
-def target_run(study: Study, lr: float) -> Run:
-    """The target's one run, at the forecast's rate."""
-    return study.run(study.spec.rule, study.target, study.spec.recipe.recipe(lr=lr))
+def target_run(study: Study, forecast: Mapping[str, Any]) -> Run:
+    """The target's one run, at the forecast's rate and whatever else was tuned."""
+    recipe = study.spec.recipe.recipe(lr=forecast["lr"]).replace(**forecast.get("others", {}))
+    return study.run(study.spec.rule, study.target, recipe)
 
 
 def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
@@ -36,7 +38,7 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
     from windtunnel.training.device import usable_cores
 
     forecast = study.needed("forecast", "forecast")
-    run = target_run(study, forecast["lr"])
+    run = target_run(study, forecast)
     decision = Decision(run, "target: the one run at the target's scale")
     table, _ = execute(
         study,
@@ -50,7 +52,8 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
     if table[0].state == "diverged":
         raise NegativeVerdictError(
             f"target: diverged at step {result['steps']:,} with lr {forecast['lr']:.3g}. The "
-            "forecast is refuted; see the report's transfer table before spending more."
+            f"forecast is refuted; `windtunnel report {study.folder}` shows how its rate "
+            "transferred."
         )
     loss, said = result["loss"], forecast["loss"]
     low, high = forecast["ci90"] or (None, None)

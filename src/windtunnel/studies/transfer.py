@@ -27,6 +27,8 @@ def transfer(study: Study) -> dict[str, Any]:
     rule, lengths = study.spec.rule, study.spec.ladder.units
     along_width = _judge_width(study, cells, rule, sorted({lengths[0], lengths[-1]}))
     own = [along_width, _judge_length(study, cells)]
+    if study.target.depth != study.spec.ladder.depth:
+        own.append(_judge_depth(study, cells))
     beside = {rule: own}
     if rule != STANDARD:
         beside[STANDARD] = [_judge_width(study, cells, STANDARD, lengths[:1])]
@@ -75,6 +77,13 @@ def _judge_length(study: Study, cells: Cells) -> AxisVerdict:
         for width in study.spec.ladder.width
     }
     return _judge(study.spec.unit, lines, study.spec.ladder.units[0], study.spec.target.units)
+
+
+def _judge_depth(study: Study, cells: Cells) -> AxisVerdict:
+    """One depth was tuned: what another does cannot be said."""
+    depth = study.spec.ladder.depth
+    own = next((o for (rule, _, _), o in cells.items() if rule == study.spec.rule), None)
+    return _judge("depth", {} if own is None else {0: {depth: own}}, depth, study.target.depth)
 
 
 def _judge(

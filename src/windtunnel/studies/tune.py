@@ -107,6 +107,7 @@ def sweeps(policy: LadderPolicy, table: Table) -> list[dict[str, Any]]:
                 "width": scale.width,
                 "depth": scale.depth,
                 "units": scale.units,
+                "others": _others(policy, lines.get(cell.name, ())),
                 "points": [_point(row) for row in lines.get(cell.name, ()) if row.done],
                 "optimum": optimum_json(optima.get(cell.name)),
             }
@@ -162,6 +163,11 @@ def _trials(rows: Sequence[Row]) -> list[Trial]:
 
 def _fits(rows: Sequence[Row]) -> bool:
     return len({row.run.recipe.lr for row in rows if row.loss is not None}) >= 2
+
+
+def _others(policy: LadderPolicy, rows: Sequence[Row]) -> dict[str, float]:
+    """The best values of what was searched beside the learning rate."""
+    return {axis.name: getattr(rows[0].run.recipe, axis.name) for axis in policy.axes[1:] if rows}
 
 
 def _point(row: Row) -> dict[str, Any]:
