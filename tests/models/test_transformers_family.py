@@ -11,6 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.models import build_family
 from windtunnel.models.architectures import ARCHITECTURES
 from windtunnel.models.family import Declarations
 from windtunnel.models.transformers_family import TransformersFamily
@@ -311,3 +312,17 @@ def test_only_the_last_matrix_of_stacked_experts_takes_the_branch_s_multiplier(
     p = plan(family_of(model_type), SCALE, Scale(32, 8), "completep")
     assert p["model.layers.0.mlp.experts.down_proj"].gauge == 1 / 4
     assert p["model.layers.0.mlp.experts.gate_up_proj"].gauge == 1
+
+
+def test_a_study_trains_next_token_models_within_their_positions() -> None:
+    bert = {"config": {"model_type": "bert"}}
+    with pytest.raises(WindtunnelError, match="a 'bert' does not predict the next token"):
+        build_family("transformers", bert, vocabulary_size=256, sequence_length=16)
+    short = {"config": {"model_type": "gpt2", "n_positions": 8, "pad_token_id": 50_000}}
+    with pytest.raises(WindtunnelError, match="16 is beyond the 8 positions"):
+        build_family("transformers", short, vocabulary_size=256, sequence_length=16)
+    family = build_family("transformers", short, vocabulary_size=256, sequence_length=8)
+    assert family.config.pad_token_id is None and family.config.vocab_size == 256
+    with pytest.raises(WindtunnelError, match="valid sizes"):
+        broken = {"config": {"model_type": "llama", "hidden_size": "abc"}}
+        build_family("transformers", broken, vocabulary_size=256, sequence_length=8)

@@ -5,7 +5,7 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.function import FunctionFamily
@@ -152,3 +152,22 @@ def test_progress_and_the_random_state() -> None:
     checked(widths=(32, 64), steps=1, on_progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_loss_that_is_not_finite_at_one_width_fails() -> None:
+    def step(model: nn.Module, batch: Tensor) -> Tensor:
+        loss = model(batch).square().mean()
+        return loss * math.nan if model[0].out_features == 64 else loss
+
+    family = FunctionFamily(
+        lambda width, depth: nn.Sequential(nn.Linear(4, width), nn.ReLU(), nn.Linear(width, 2)),
+        step,
+    )
+    found = check(
+        family,
+        base=Scale(16, 1),
+        widths=(16, 32, 64),
+        batch=lambda seed: torch.randn(8, 4, generator=torch.Generator().manual_seed(seed)),
+        lr=0.01,
+    )
+    assert found.verdict == "fail" and "not finite" in found.reason
