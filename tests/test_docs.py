@@ -48,8 +48,6 @@ def test_the_recipe_rules_exponents_are_those_of_their_files() -> None:
 
 def test_every_link_to_a_file_of_ours_leads_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)", PAGE) if not link.startswith("https:")]
-    # The transfer benchmark's result is committed when it has run.
-    links = [link for link in links if not link.endswith("results/transfer.md")]
     assert links
     assert [link for link in links if not (DOCS / link).exists()] == []
 
