@@ -165,7 +165,7 @@ def test_a_rule_that_is_not_there_is_one_line(windtunnel: Windtunnel) -> None:
 @pytest.mark.parametrize(
     ("sentences", "words"),
     [
-        ([], "Alignment and top singular values are what sp assumes."),
+        ([], "Alignment is what sp assumes."),
         (["The readout is less aligned.", "So is the rest."], "The readout is less aligned.\nSo "),
     ],
 )
