@@ -18,9 +18,9 @@ _QUADRATIC_WINDOW = 2.0, 0.06
 _CUBIC_WINDOW = 3.0, 0.15
 _CUBIC_VALUES = 6  # distinct values from which a cubic term pays
 # What an optimum is off by, in octaves, beyond what independent noise of the runs explains: the
-# curve is no polynomial, and neighbouring rates share a seed's luck. Over five quickstarts slopes
-# across two octaves of width scatter by 0.15 to 0.19, so an optimum by about 0.25, of which the
-# runs' noise explains 0.1 to 0.15 (benchmarks/results/quickstart_seeds.md).
+# curve is no polynomial, and neighbouring rates share a seed's luck. Chosen on studies made on a
+# busy machine. The slopes in benchmarks/results/quickstart_seeds.json scatter by 0.06 to 0.10
+# between seeds, an optimum by 0.09 to 0.15: on a quiet one this errs on the safe side.
 _SHAPE_SE = 0.2
 # Relative noise of one run before anything is known, and the degrees of freedom it counts for:
 # between seeds it is 0.5 to 2 % (benchmarks/results/seed_noise.md), about a curve half of that.

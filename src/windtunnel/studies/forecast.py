@@ -20,8 +20,8 @@ _CURVE_POINTS = 25
 _BAND_POINTS = 7
 # The variance of a run's loss falls with its length to the power 1.2 or so
 # (benchmarks/results/seed_noise.md). What the law's form misses falls too: width gains more in
-# longer runs. Over ten quickstarts powers of 0, 1, 1.5 and 2 left errors of 1.9, 0.7, 0.3 and 0 %
-# on average, and 2.5, 1.6, 1.4 and 1.4 % root mean square.
+# longer runs, so without weights forecasts come out too high. Chosen on studies made before those
+# in benchmarks/results/quickstart_seeds.md, which test it.
 _WEIGHT_POWER = 1.5
 
 
