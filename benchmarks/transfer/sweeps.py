@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 
 from settings import MOST_ADDED, RATES, SEEDS, Arm, Setting
 
+from windtunnel.data.cache import default_cache
+from windtunnel.data.corpus import open_corpus
 from windtunnel.models import Family, build_family
 from windtunnel.parametrization.plan import plan
 from windtunnel.scale import Scale
+from windtunnel.spec import DataSpec
 
 VOCABULARY = 256  # bytes
 
@@ -26,8 +30,8 @@ class Cell:
     Attributes:
         arm: Rule and optimizer.
         scale: What is trained.
-        treatment: Hash of the recipe and of all that the plan sets there. Sweeps of one treatment
-            are one and the same, whatever the rule is called, and are run once.
+        treatment: Hash of the recipe, the data and all that the plan sets there. Sweeps of one
+            treatment are one and the same, whatever the rule is called, and are run once.
     """
 
     arm: Arm
@@ -108,6 +112,14 @@ def due(setting: Setting, every: Iterable[Cell], losses: Losses) -> Iterator[Job
                     yield Job(cell, log2_lr, seed)
 
 
+@functools.cache
+def corpus(setting: Setting) -> tuple[str, int, int]:
+    """What is read: the text's hash, the length of a sequence, and how many are held out."""
+    spec = DataSpec(source="stdlib", sequence_length=setting.sequence_length)
+    content = open_corpus(spec, default_cache()).content_hash
+    return content, setting.sequence_length, setting.validation_sequences
+
+
 def _treatment(setting: Setting, arm: Arm, scale: Scale) -> str:
     resolved = plan(family(setting, arm), setting.base, scale, arm.rule, arm.optimizer)
     factors = [
@@ -115,6 +127,6 @@ def _treatment(setting: Setting, arm: Arm, scale: Scale) -> str:
         + [f"{x:.9g}" for x in (p.init, p.lr, p.weight_decay, p.eps, p.gauge)]
         for p in resolved
     ]
-    shared = dataclasses.asdict(setting.recipe(arm, 0)), dataclasses.asdict(scale)
+    shared = dataclasses.asdict(setting.recipe(arm, 0)), dataclasses.asdict(scale), corpus(setting)
     whole = [arm.optimizer, arm.options, shared, factors]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]
