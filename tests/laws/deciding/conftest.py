@@ -77,7 +77,8 @@ def fitted_law(
     fitted = fit_form(held, delta=delta)
     around = held.form.predict(fitted.parameters[None], held.inputs)[0][0]
     redrawn = around + noise * generator.standard_normal((draws, params.size))
-    drawn = refit(held, fitted.parameters[None], observed=redrawn, delta=delta)
+    ones = np.ones(redrawn.shape)
+    drawn = refit(held, fitted.parameters[None], observed=redrawn, weights=ones, delta=delta)
     spread = Spread(noise=noise, drift=drift, widening=1.0, groups=20, reach=5.0)
     return Law(fitted, drawn, "loss", inputs, loss, spread, {})
 

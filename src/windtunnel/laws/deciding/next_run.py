@@ -1,0 +1,223 @@
+"""Which runs to add so that the forecast of a target narrows most for their compute."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.laws.deciding.candidate_runs import candidate_runs, training_flops
+from windtunnel.laws.deciding.distance import distance
+from windtunnel.laws.deciding.normal_spread import NORMAL_90, normal_spread
+from windtunnel.laws.law import Law
+from windtunnel.laws.solver import Array
+
+# A run that narrows the range by less than this share is not worth its row in a table.
+_LEAST_GAIN = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class NextRun:
+    """A run to add.
+
+    Attributes:
+        inputs: Its parameters, tokens and what else the form needs.
+        flops: Its cost.
+        halfwidth: Half the target's 90 % range expected after it and those before it, in the
+            metric's unit.
+        shrinkage_per_flop: By how much it narrows that half-width, over its cost.
+    """
+
+    inputs: Mapping[str, float]
+    flops: float
+    halfwidth: float
+    shrinkage_per_flop: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            **self.inputs,
+            "flops": self.flops,
+            "halfwidth": self.halfwidth,
+            "shrinkage_per_flop": self.shrinkage_per_flop,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class NextRuns:
+    """What to add to the table, in the order in which to run it.
+
+    Attributes:
+        target: What is forecast.
+        budget: FLOPs to spend at most.
+        before: Half the target's 90 % range now, in the metric's unit.
+        after: The same with all the runs.
+        runs: The runs; none where no run within the budget narrows the range.
+        flops: Their cost.
+        sentence: In words.
+    """
+
+    target: Mapping[str, float]
+    budget: float
+    before: float
+    after: float
+    runs: tuple[NextRun, ...]
+    flops: float
+    sentence: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "target": dict(self.target),
+            "budget": self.budget,
+            "halfwidth_before": self.before,
+            "halfwidth_after": self.after,
+            "runs": [run.to_json() for run in self.runs],
+            "flops": self.flops,
+            "sentence": self.sentence,
+        }
+
+
+def next_runs(law: Law, target: Mapping[str, float], budget: float, *, most: int = 4) -> NextRuns:
+    """Choose runs by how much they are expected to narrow the target's range.
+
+    The draws of the law are taken as jointly normal: their predictions at a candidate and at the
+    target covary, so measuring the candidate, with one run's noise and the form's own drift,
+    leaves the target the variance S_tt - S_tc^2 / (S_cc + noise^2 + drift_c^2), one step of a
+    Kalman filter. To it come the target's noise and its drift, which shrinks as the rows reach
+    nearer to it. Runs are chosen one after another, once by what each narrows and once by what
+    it narrows per FLOP, and the better of the two lists is taken: one alone can be arbitrarily
+    bad under a budget (Leskovec et al. 2007, "Cost-effective outbreak detection", section 3.2).
+
+    The loss that a run will show is not needed for this, nor is the law fitted again.
+
+    Args:
+        law: A law with draws.
+        target: Value of each of the form's inputs.
+        budget: FLOPs, 6 a parameter and token.
+        most: How many runs at most.
+
+    Raises:
+        WindtunnelError: The budget is no positive number, the target lacks an input, or the
+            form's inputs do not say what a run costs.
+    """
+    if not (math.isfinite(budget) and budget > 0):
+        raise WindtunnelError(f"next: a budget of {budget} FLOPs is not a positive number")
+    form = law.fitted.form
+    at = {}
+    for name in form.inputs:
+        value = target.get(name)
+        if value is None or not (math.isfinite(value) and value > 0):
+            raise WindtunnelError(
+                f"next: the target needs a positive {name}; write --target "
+                + ",".join(f"{each}=..." for each in form.inputs)
+            )
+        at[name] = float(value)
+    grid = candidate_runs(law, at, budget)
+    state = _State.of(law, at, grid)
+    before = state.halfwidth()
+    lists = [_choose(state, grid, budget, most, per_flop=per_flop) for per_flop in (True, False)]
+    runs = min(lists, key=lambda found: (found[-1].halfwidth if found else before, len(found)))
+    after = runs[-1].halfwidth if runs else before
+    flops = sum(run.flops for run in runs)
+    return NextRuns(
+        at, budget, before, after, tuple(runs), flops, _sentence(runs, before, after, budget)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What is known of the target (column 0) and of the candidates (the others).
+
+    Attributes:
+        law: The law.
+        covariance: (1 + c, 1 + c) of what the draws say, in the form's space.
+        measured: Inputs of the rows and of the runs chosen so far.
+        points: (1 + c,) of each input, the target first.
+    """
+
+    law: Law
+    covariance: Array
+    measured: Mapping[str, Array]
+    points: Mapping[str, Array]
+
+    @staticmethod
+    def of(law: Law, target: Mapping[str, float], grid: Mapping[str, Array]) -> _State:
+        points = {name: np.append(target[name], grid[name]) for name in target}
+        fitted = law.fitted
+        drawn = fitted.form.predict(law.draws, fitted.scaling.scale(points))[0]
+        # A few wild draws make a standard deviation, but hardly a 90 % range.
+        sizes = drawn.std(axis=0)
+        scale = normal_spread(drawn) / np.where(sizes > 0, sizes, 1.0)
+        covariance = np.atleast_2d(np.cov(drawn, rowvar=False)) * np.outer(scale, scale)
+        return _State(law, covariance, {name: law.inputs[name] for name in target}, points)
+
+    def drifts(self) -> Array:
+        """(1 + c,) variances of what the form is off by."""
+        beyond = np.maximum(distance(self.measured, self.points), 0.0)
+        squares: Array = (self.law.spread.drift * beyond) ** 2
+        return squares
+
+    def after(self, chosen: np.intp | int) -> _State:
+        """With one more run."""
+        column = self.covariance[:, chosen]
+        noise = self.law.spread.noise**2 + self.drifts()[chosen]
+        known = self.covariance - np.outer(column, column) / max(column[chosen] + noise, 1e-300)
+        measured = {
+            name: np.append(values, self.points[name][chosen])
+            for name, values in self.measured.items()
+        }
+        return _State(self.law, known, measured, self.points)
+
+    def halfwidth(self) -> float:
+        """Half the target's 90 % range, in the metric's unit."""
+        spread, fitted = self.law.spread, self.law.fitted
+        variance = max(self.covariance[0, 0], 0.0) + self.drifts()[0] + spread.noise**2
+        half = NORMAL_90 * spread.widening * math.sqrt(variance)
+        if fitted.form.space == "linear":
+            return half * math.exp(fitted.scaling.metric)
+        at = {name: values[:1] for name, values in self.points.items()}
+        return float(fitted(at)[0]) * math.sinh(half)
+
+
+def _choose(
+    state: _State, grid: Mapping[str, Array], budget: float, most: int, *, per_flop: bool
+) -> list[NextRun]:
+    costs, left = training_flops(grid), budget
+    runs: list[NextRun] = []
+    for _ in range(most):
+        now = state.halfwidth()
+        affordable = np.flatnonzero(costs <= left)
+        gains = np.array([now - state.after(1 + place).halfwidth() for place in affordable])
+        worth = gains > _LEAST_GAIN * now
+        if not worth.any():
+            break
+        score = np.where(worth, gains / costs[affordable] if per_flop else gains, -np.inf)
+        best = int(score.argmax())
+        place = int(affordable[best])
+        state = state.after(1 + place)
+        cost = float(costs[place])
+        left -= cost
+        inputs = {name: float(values[place]) for name, values in grid.items()}
+        runs.append(NextRun(inputs, cost, now - float(gains[best]), float(gains[best]) / cost))
+    return runs
+
+
+def _sentence(runs: list[NextRun], before: float, after: float, budget: float) -> str:
+    if not runs:
+        return (
+            f"No run within {budget:.3g} FLOPs is expected to narrow the target's range of "
+            f"+-{before:.2g} by more than {100 * _LEAST_GAIN:.0f} %; give a larger budget."
+        )
+    named = "; ".join(
+        ", ".join(f"{name} {value:.3g}" for name, value in run.inputs.items()) for run in runs
+    )
+    many = "this run" if len(runs) == 1 else f"these {len(runs)} runs"
+    return (
+        f"Add {many}, for {sum(run.flops for run in runs):.2g} FLOPs: {named}. The target's range "
+        f"is expected to narrow from +-{before:.2g} to +-{after:.2g}."
+    )
