@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.deciding.cost import assumed_cost, measured_cost
+from windtunnel.laws.deciding.cost import assumed_cost, measured_cost, recorded_cost
 from windtunnel.laws.deciding.device import device_named
 
 
@@ -51,6 +53,17 @@ def test_seconds_a_step_with_steps_or_with_the_batch():
     assert "one device as far as the table says" in measured_cost(base | more).source
     assert measured_cost(base) is None
     assert measured_cost({"flops": np.array([1e18]), "seconds": np.array([np.nan])}) is None
+
+
+def test_a_fit_keeps_what_was_measured():
+    cost = measured_cost({"flops": np.array([1e18, 3e18]), "seconds": np.array([1e5, 2e5])})
+    again = recorded_cost({"cost": json.loads(json.dumps(cost.to_json()))}, rate=2.0)
+    assert again.seconds_per_flop == cost.seconds_per_flop
+    assert again.source == cost.source
+    assert again.money(1e18).value == pytest.approx(2 * cost.hours(1e18).value)
+    assert recorded_cost({}) is None
+    with pytest.raises(WindtunnelError, match="cost is damaged"):
+        recorded_cost({"cost": {"seconds_per_flop": 3}})
 
 
 def test_what_cannot_be_is_refused():

@@ -137,6 +137,33 @@ def measured_cost(columns: Mapping[str, Array], *, rate: float | None = None) ->
     )
 
 
+def recorded_cost(summary: Mapping[str, Any], *, rate: float | None = None) -> CostModel | None:
+    """What a fit's summary keeps of `measured_cost` under `cost` (its `to_json`).
+
+    Args:
+        summary: `Law.summary`.
+        rate: Money for one device hour.
+
+    Returns:
+        None where the runs had no seconds.
+
+    Raises:
+        WindtunnelError: What is kept is damaged, or the rate is no positive number.
+    """
+    _check_rate(rate)
+    held = summary.get("cost")
+    if held is None:
+        return None
+    try:
+        seconds = held["seconds_per_flop"]
+        low, high = (float(end) for end in seconds["ci90"])
+        return CostModel(Estimate(float(seconds["value"]), (low, high)), rate, str(held["source"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise WindtunnelError(
+            f"law: the fit's cost is damaged ({error}); make it again with `windtunnel laws fit`"
+        ) from error
+
+
 def _seconds(columns: Mapping[str, Array]) -> Array | None:
     if "seconds" in columns:
         return columns["seconds"]
