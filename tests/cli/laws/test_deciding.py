@@ -99,7 +99,7 @@ def test_mistakes_are_named(command, fit, tmp_path):
         command("plan", fit)
     with pytest.raises(WindtunnelError, match="give --gpu as well"):
         command("plan", fit, "--flops", "1e20", "--mfu", "0.4")
-    with pytest.raises(WindtunnelError, match="none.json: No such file"):
+    with pytest.raises(WindtunnelError, match=r"none\.json: No such file"):
         command("plan", str(tmp_path / "none.json"), "--flops", "1e20")
     broken = tmp_path / "broken.json"
     broken.write_text("{")

@@ -90,7 +90,7 @@ def besiroglu() -> Law:
 
 @pytest.fixture(scope="session")
 def noisy() -> Law:
-    return fitted_law()
+    return fitted_law(draws=40)
 
 
 @pytest.fixture

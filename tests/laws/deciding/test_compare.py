@@ -47,7 +47,7 @@ def test_the_drift_counts_by_the_distance(make_exact_law):
 
 
 def test_the_order_does_not_matter(make_law):
-    one, other = make_law(law=BETTER), make_law(seed=1)
+    one, other = make_law(law=BETTER, draws=20), make_law(seed=1, draws=20)
     there, back = (
         compare_laws(one, other, TARGET),
         compare_laws(other, one, TARGET, names=("B", "A")),
@@ -59,7 +59,7 @@ def test_the_order_does_not_matter(make_law):
 
 def test_no_difference_is_seldom_shown_where_there_is_none(make_law):
     shown = [
-        compare_laws(make_law(seed=seed, draws=30), make_law(seed=500 + seed, draws=30), TARGET)
+        compare_laws(make_law(seed=seed, draws=20), make_law(seed=500 + seed, draws=20), TARGET)
         for seed in range(8)
     ]
     wrong = sum(one.verdict != "no difference shown" for one in shown)

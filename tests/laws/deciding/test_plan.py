@@ -88,6 +88,9 @@ def test_serving_makes_it_smaller(noisy):
     found = planned(noisy, Budget.of(flops=1e22), served_tokens=1e13)
     assert found.serving.params.value < found.allocation.params.value
     assert any(one.startswith("To serve 10T tokens as well") for one in found.sentences)
+    assert not any("the text there is" in one for one in found.sentences)
+    few = planned(noisy, Budget.of(flops=1e22), served_tokens=1e13, unique_tokens=1e11)
+    assert "That takes more than 4 times the text there is." in few.sentences
 
 
 def test_the_worse_verdict_counts(besiroglu, make_law):

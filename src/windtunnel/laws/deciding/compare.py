@@ -170,10 +170,9 @@ def _crossings(first: Law, second: Law, target: Mapping[str, float]) -> tuple[Cr
     ):
         places = np.geomspace(min(low, here), _BEYOND_TARGET * here, 41)
         loss = line(places)
-        pairs = min(_PAIRS, len(surfaces[0].drawn), len(surfaces[1].drawn))
-        drawn = [
-            loss(surfaces[0].drawn[pair]) - loss(surfaces[1].drawn[pair]) for pair in range(pairs)
-        ]
+        # Backwards, for draws made with one seed may go together.
+        pairs = list(zip(surfaces[0].drawn, reversed(surfaces[1].drawn), strict=False))[:_PAIRS]
+        drawn = [loss(one) - loss(other) for one, other in pairs]
         fitted = loss(surfaces[0].best) - loss(surfaces[1].best)
         found.append(crossing(axis, places, fitted, np.array(drawn), near=here))
     return tuple(found)

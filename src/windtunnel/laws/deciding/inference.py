@@ -19,6 +19,7 @@ from windtunnel.laws.deciding.tokens_for import tokens_for
 from windtunnel.laws.law import Law
 from windtunnel.laws.solver import Array
 
+_DRAWS = 100  # a search within a search for each
 SERVING_FLOPS = 2.0  # a parameter and token: the forward pass alone (Kaplan et al. 2020)
 
 
@@ -102,7 +103,7 @@ def cheapest_to_serve(
         before = flops + float(best[0]) * served
         return float(params[0]), float(tokens[0]), training, whole, 1 - whole / before, loss
 
-    return _collect(law, solve(surface.best), [solve(metric) for metric in surface.drawn])
+    return _collect(law, solve(surface.best), [solve(metric) for metric in surface.drawn[:_DRAWS]])
 
 
 def best_within(
@@ -149,7 +150,7 @@ def best_within(
         reached = float(metric(params, tokens)[0])
         return float(params[0]), float(tokens[0]), training, total_flops, math.nan, reached
 
-    return _collect(law, solve(surface.best), [solve(metric) for metric in surface.drawn])
+    return _collect(law, solve(surface.best), [solve(metric) for metric in surface.drawn[:_DRAWS]])
 
 
 def _collect(law: Law, value: tuple[float, ...], drawn: list[tuple[float, ...]]) -> InferenceAware:

@@ -8,7 +8,7 @@ import numpy as np
 
 from windtunnel.laws.solver import Array
 
-_POINTS, _ROUNDS = 33, 5  # each round narrows the bracket 16 times
+_POINTS, _ROUNDS = 33, 4  # each round narrows the bracket 16 times
 
 
 def least(curve: Callable[[Array], Array], low: Array, high: Array) -> Array:

@@ -17,7 +17,7 @@ from windtunnel.laws.law import Law
 from windtunnel.laws.solver import Array
 
 # A run that narrows the range by less than this share is not worth its row in a table.
-_LEAST_GAIN = 0.02
+_LEAST_GAIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +123,11 @@ def next_runs(law: Law, target: Mapping[str, float], budget: float, *, most: int
     lists = [_choose(state, grid, budget, most, per_flop=per_flop) for per_flop in (True, False)]
     runs = min(lists, key=lambda found: (found[-1].halfwidth if found else before, len(found)))
     after = runs[-1].halfwidth if runs else before
-    flops = sum(run.flops for run in runs)
-    return NextRuns(
-        at, budget, before, after, tuple(runs), flops, _sentence(runs, before, after, budget)
+    sentence = _sentence(
+        runs, before, after, budget, drifts=bool(state.drifts()[0] > state.covariance[0, 0])
     )
+    flops = sum(run.flops for run in runs)
+    return NextRuns(at, budget, before, after, tuple(runs), flops, sentence)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,26 +163,40 @@ class _State:
         squares: Array = (self.law.spread.drift * beyond) ** 2
         return squares
 
-    def after(self, chosen: np.intp | int) -> _State:
-        """With one more run."""
+    def halfwidth(self) -> float:
+        """Half the target's 90 % range, in the metric's unit."""
+        return float(self._halfwidths(self.covariance[:1, 0] + self.drifts()[:1])[0])
+
+    def halfwidths_after(self) -> Array:
+        """(c,) the same, with each of the candidates measured."""
+        shared, own = self.covariance[0, 1:], np.diag(self.covariance)[1:]
+        noise = self.law.spread.noise**2 + self.drifts()[1:]
+        known = self.covariance[0, 0] - shared**2 / np.maximum(own + noise, 1e-300)
+        target = {name: values[:1] for name, values in self.points.items()}
+        nats = [float(distance(self._with(1 + place), target)[0]) for place in range(own.size)]
+        return self._halfwidths(known + (self.law.spread.drift * np.maximum(nats, 0.0)) ** 2)
+
+    def after(self, chosen: int) -> _State:
+        """With one more run: the number of its point."""
         column = self.covariance[:, chosen]
-        noise = self.law.spread.noise**2 + self.drifts()[chosen]
+        noise = self.law.spread.noise**2 + float(self.drifts()[chosen])
         known = self.covariance - np.outer(column, column) / max(column[chosen] + noise, 1e-300)
-        measured = {
+        return _State(self.law, known, self._with(chosen), self.points)
+
+    def _with(self, chosen: int) -> dict[str, Array]:
+        return {
             name: np.append(values, self.points[name][chosen])
             for name, values in self.measured.items()
         }
-        return _State(self.law, known, measured, self.points)
 
-    def halfwidth(self) -> float:
-        """Half the target's 90 % range, in the metric's unit."""
+    def _halfwidths(self, variances: Array) -> Array:
         spread, fitted = self.law.spread, self.law.fitted
-        variance = max(self.covariance[0, 0], 0.0) + self.drifts()[0] + spread.noise**2
-        half = NORMAL_90 * spread.widening * math.sqrt(variance)
+        known = np.sqrt(np.maximum(variances, 0.0) + spread.noise**2)
+        half: Array = NORMAL_90 * spread.widening * known
         if fitted.form.space == "linear":
             return half * math.exp(fitted.scaling.metric)
         at = {name: values[:1] for name, values in self.points.items()}
-        return float(fitted(at)[0]) * math.sinh(half)
+        return np.asarray(fitted(at) * np.sinh(half))
 
 
 def _choose(
@@ -191,27 +206,32 @@ def _choose(
     runs: list[NextRun] = []
     for _ in range(most):
         now = state.halfwidth()
-        affordable = np.flatnonzero(costs <= left)
-        gains = np.array([now - state.after(1 + place).halfwidth() for place in affordable])
-        worth = gains > _LEAST_GAIN * now
+        gains = now - state.halfwidths_after()
+        worth = (gains > _LEAST_GAIN * now) & (costs <= left)
         if not worth.any():
             break
-        score = np.where(worth, gains / costs[affordable] if per_flop else gains, -np.inf)
-        best = int(score.argmax())
-        place = int(affordable[best])
-        state = state.after(1 + place)
-        cost = float(costs[place])
+        best = int(np.where(worth, gains / costs if per_flop else gains, -np.inf).argmax())
+        state = state.after(1 + best)
+        cost, gain = float(costs[best]), float(gains[best])
         left -= cost
-        inputs = {name: float(values[place]) for name, values in grid.items()}
-        runs.append(NextRun(inputs, cost, now - float(gains[best]), float(gains[best]) / cost))
+        inputs = {name: float(values[best]) for name, values in grid.items()}
+        runs.append(NextRun(inputs, cost, now - gain, gain / cost))
     return runs
 
 
-def _sentence(runs: list[NextRun], before: float, after: float, budget: float) -> str:
+def _sentence(
+    runs: list[NextRun], before: float, after: float, budget: float, *, drifts: bool
+) -> str:
     if not runs:
+        why = (
+            "most of it is what the form may be off by so far beyond the runs, and only runs "
+            "nearer to the target mend that"
+            if drifts
+            else "the runs there are say nearly as much"
+        )
         return (
             f"No run within {budget:.3g} FLOPs is expected to narrow the target's range of "
-            f"+-{before:.2g} by more than {100 * _LEAST_GAIN:.0f} %; give a larger budget."
+            f"+-{before:.2g} by {100 * _LEAST_GAIN:.0f} %: {why}; give a larger budget."
         )
     named = "; ".join(
         ", ".join(f"{name} {value:.3g}" for name, value in run.inputs.items()) for run in runs

@@ -159,7 +159,6 @@ def plan(
         cost=cost,
     )
     others = alternatives(law, params, flops, fixed=held)
-    capped = tokens > 0.999 * most_tokens
     return Plan(
         budget,
         split,
@@ -172,7 +171,7 @@ def plan(
         limits,
         max(split.verdict, forecast.verdict, key=_ORDER.index),
         plan_sentences(
-            split, forecast, cost, hours, money, others, serving, served_tokens, limits, capped
+            split, forecast, cost, hours, money, others, serving, served_tokens, limits, most_tokens
         ),
     )
 

@@ -24,7 +24,7 @@ def plan_sentences(
     serving: InferenceAware | None,
     served_tokens: float | None,
     limits: Limits,
-    capped: bool,
+    most_tokens: float,
 ) -> tuple[str, ...]:
     """What to train, what it will reach and cost, and what speaks against it.
 
@@ -38,13 +38,13 @@ def plan_sentences(
         serving: The model that is cheapest to train and serve.
         served_tokens: How many it serves.
         limits: Text, memory, devices and days.
-        capped: The text there is set the tokens, not the law.
+        most_tokens: Tokens worth training on, for the text there is.
     """
     said = [
         f"Train {_range(split.params)} parameters on {_range(split.tokens)} tokens, "
         f"{split.tokens_per_param.value:.3g} a parameter: {split.flops:.3g} FLOPs."
     ]
-    if capped:
+    if split.tokens.value > 0.999 * most_tokens:
         said.append(
             f"The tokens are all there are, {WORTHWHILE_EPOCHS:.0f} times over; more text would "
             "allow a smaller model and a lower loss."
@@ -69,11 +69,14 @@ def plan_sentences(
         f"compute ({changes})."
     )
     if serving is not None and served_tokens is not None and serving.saving is not None:
+        more = serving.training_flops.value / split.flops
         said.append(
             f"To serve {amount(served_tokens)} tokens as well, train {_range(serving.params)} "
-            f"parameters on {_range(serving.tokens)} tokens for {_range(serving.training_flops)} "
-            f"FLOPs: the same loss, and {_range(serving.saving, _share)} less compute over both."
+            f"parameters on {_range(serving.tokens)} tokens, {more:.3g} times the training: the "
+            f"same loss, and {_range(serving.saving, _share)} less compute over both."
         )
+        if serving.tokens.value > most_tokens:
+            said.append(f"That takes more than {WORTHWHILE_EPOCHS:.0f} times the text there is.")
     return (*said, *(_sentence(one) for one in (*split.reasons, *limits.sentences)))
 
 
