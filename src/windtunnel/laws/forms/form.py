@@ -63,6 +63,7 @@ class Scaling:
         """The scaling of measured rows (as given, not logs)."""
         middles = {name: _middle(np.log(inputs[name])) for name in form.inputs}
         middles |= {name: middles[other] for name, other in form.shared_middles.items()}
+        middles |= dict.fromkeys(form.counts, 0.0)
         return Scaling(middles, _middle(np.log(np.abs(metric[metric != 0]))))
 
     def scale(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -86,6 +87,8 @@ class Form(ABC):
         space: Residuals are of the metric's log, or of the metric itself in its own unit.
         parameters: The solver's coordinates, in order.
         shared_middles: Inputs that must keep their ratio to another: name to the other's name.
+        counts: Inputs that have no unit and enter as they are (experts): scaling leaves their
+            logs alone.
         priors: Optional beliefs by name, weak and documented.
         least_values: Distinct values of an input without which the form cannot be told.
     """
@@ -98,6 +101,7 @@ class Form(ABC):
     space: ClassVar[Literal["log", "linear"]] = "log"
     parameters: ClassVar[tuple[Parameter, ...]]
     shared_middles: ClassVar[Mapping[str, str]] = {}
+    counts: ClassVar[tuple[str, ...]] = ()
     priors: ClassVar[Mapping[str, tuple[Belief, ...]]] = {}
     least_values: ClassVar[Mapping[str, int]] = {}
 

@@ -58,21 +58,33 @@ class TermSum(Form):
         The last term is the irreducible one by custom, and the data may not show any.
         """
         grid, terms = self.shape_grid(), self._terms()
-        logs, _ = self.log_terms(grid, inputs)
-        basis = np.exp(logs)  # (g, n, t)
+        basis = np.exp(self.log_terms(grid, inputs)[0])
         metric = np.exp(observed)
-        weight = weights / metric**2
-        normal = np.einsum("gni,n,gnj->gij", basis, weight, basis, optimize=True)
-        right = np.einsum("gni,n->gi", basis, weight * metric, optimize=True)
         found = []
         for size in sorted({terms, max(terms - 1, 1)}, reverse=True):
-            matrix = normal[:, :size, :size]
-            ridge = 1e-9 * np.einsum("gii->g", matrix)[:, None, None] * np.eye(size)
-            solved = np.zeros_like(right)
-            solved[:, :size] = np.linalg.solve(matrix + ridge, right[:, :size, None])[..., 0]
-            shares = np.clip(solved, 10 * np.exp(FLOOR), np.exp(CEILING))
+            solved = np.zeros((len(grid), terms))
+            solved[:, :size] = coefficients(basis[:, :, :size], metric, weights / metric**2)
+            shares = np.clip(solved, 10 * np.exp(self.lower[:terms]), np.exp(self.upper[:terms]))
             found.append(np.concatenate([np.log(shares), grid], axis=1))
         return np.concatenate(found)
 
     def _terms(self) -> int:
-        return len(self.parameters) - self.shape_grid().shape[1]
+        return len(self.parameters) - int(self.shape_grid().shape[1])
+
+
+def coefficients(basis: Array, target: Array, weights: Array) -> Array:
+    """Weighted linear least squares for many bases at once.
+
+    Args:
+        basis: (g, n, t).
+        target: (n,).
+        weights: (n,) of the squared residuals.
+
+    Returns:
+        (g, t) coefficients.
+    """
+    normal = np.einsum("gni,n,gnj->gij", basis, weights, basis, optimize=True)
+    right = np.einsum("gni,n->gi", basis, weights * target, optimize=True)
+    ridge = 1e-9 * np.einsum("gii->g", normal)[:, None, None] * np.eye(basis.shape[2])
+    solved: Array = np.linalg.solve(normal + ridge, right[:, :, None])[..., 0]
+    return solved
