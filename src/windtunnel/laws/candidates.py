@@ -42,6 +42,9 @@ def candidates(
 ) -> list[Candidate]:
     """Every form with every prior on every set of rows, the plainest first.
 
+    Only the plainest form is tried without any belief: what a form has beyond it is what rows tell
+    least of.
+
     Args:
         forms: From few parameters to many.
         prior: `auto` for all that a form has, or the name of one.
@@ -52,9 +55,13 @@ def candidates(
         Candidate(form, name, rows)
         for form in forms
         for rows in sets
-        for name in ((*form.priors, NO_PRIOR) if prior == "auto" else (prior,))
+        for name in (_priors(form, form is forms[0]) if prior == "auto" else (prior,))
         if name == NO_PRIOR or name in form.priors
     ]
+
+
+def _priors(form: Form, plainest: bool) -> tuple[str, ...]:
+    return (*form.priors, NO_PRIOR) if plainest or not form.priors else tuple(form.priors)
 
 
 def kept_rows(rows: str, doubtful: Mapping[str, np.ndarray], count: int) -> np.ndarray:

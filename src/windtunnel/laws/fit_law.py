@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.candidates import ALL_ROWS, Candidate, candidates, kept_rows
+from windtunnel.laws.candidates import ALL_ROWS, NO_PRIOR, Candidate, candidates, kept_rows
 from windtunnel.laws.draws import DRAWS, draw_parameters
 from windtunnel.laws.fitting import FittedForm, fit_form, residuals
 from windtunnel.laws.flags import Flag, flag_rows
@@ -24,7 +24,7 @@ from windtunnel.laws.rows import Rows
 from windtunnel.laws.scorecard import scorecard
 from windtunnel.laws.solver import Array
 from windtunnel.laws.spread import spread_of
-from windtunnel.laws.suited import suited_forms
+from windtunnel.laws.suited import suited_forms, untested_form
 from windtunnel.laws.table import RunTable
 
 LEAST_ROWS = 4
@@ -74,7 +74,13 @@ def fit_law(
     inputs = {name: used.numbers[name] for name in names}
     doubtful = _doubtful(flags, used)
     tests = _back_tests(forms, prior, inputs, used, doubtful)
-    chosen = choose(tests) if any(test.foretold for test in tests) else _untested(tests)
+    if any(test.foretold for test in tests):
+        chosen = choose(tests)
+    elif form == "auto":
+        chosen = RollingTest(Candidate(untested_form(forms[0]), NO_PRIOR, ALL_ROWS), (), np.inf)
+        tests = [chosen]
+    else:
+        chosen = _untested(tests)
     candidate = chosen.candidate
     kept = kept_rows(candidate.rows, doubtful, len(used))
     rows = _rows(candidate.form, inputs, used, kept)
@@ -162,13 +168,10 @@ def _back_tests(
 
 
 def _untested(tests: Sequence[RollingTest]) -> RollingTest:
-    """Without any back-test: the plainest form with the strongest belief, on all rows."""
+    """Without any back-test: the form asked for, with its strongest belief, on all rows."""
     return min(
         (test for test in tests if test.candidate.rows == ALL_ROWS),
-        key=lambda test: (
-            len(test.candidate.form.parameters),
-            sum(belief.sd for belief in test.candidate.beliefs) if test.candidate.beliefs else 9.0,
-        ),
+        key=lambda test: sum(belief.sd for belief in test.candidate.beliefs) or np.inf,
     )
 
 

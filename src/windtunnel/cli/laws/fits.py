@@ -61,9 +61,7 @@ def forecast(
 
 def backtest(
     runs: RunsPath,
-    fit: Annotated[
-        str, typer.Option(metavar="WHERE", help='Rows to fit, such as "flops<1e20".')
-    ],
+    fit: Annotated[str, typer.Option(metavar="WHERE", help='Rows to fit, such as "flops<1e20".')],
     predict: Annotated[
         str, typer.Option(metavar="WHERE", help='Rows to foretell, such as "flops>=1e21".')
     ],
