@@ -97,7 +97,8 @@ def compare(
     from windtunnel.laws.deciding.compare_runs import compare_runs
     from windtunnel.laws.fit_law import fit_law
     from windtunnel.laws.quantity import parse_point
-    from windtunnel.laws.table import RunTable, read_table
+    from windtunnel.laws.reading import read_table
+    from windtunnel.laws.table import RunTable
 
     def fit(table: RunTable, form: str) -> Law:
         return fit_law(table, form=form, seed=0)
