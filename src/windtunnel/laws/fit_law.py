@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.candidates import ALL_ROWS, NO_PRIOR, Candidate, candidates, kept_rows
+from windtunnel.laws.candidates import ALL_ROWS, Candidate, candidates, kept_rows
 from windtunnel.laws.draws import DRAWS, draw_parameters
 from windtunnel.laws.fitting import FittedForm, fit_form, residuals
 from windtunnel.laws.flags import Flag, flag_rows

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.fitting import from_space, to_space
+from windtunnel.laws.rows import from_space, to_space
 from windtunnel.laws.folds import distance
 from windtunnel.laws.law import Law
 from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90, halfwidth

@@ -10,8 +10,7 @@ from windtunnel.laws.forms.form import Form
 from windtunnel.laws.table import RunTable
 
 # By what has to vary, the richest first: the first set that the table has is taken. The forms in
-# it are compared by back-tests. Forms that are special cases of these (over-training, kaplan) can be
-# asked for by name.
+# it are compared by back-tests. Their special cases (over-training, kaplan) go by name.
 _SUITED = (
     (("params", "experts"), ("routed",)),
     (("params", "tokens", "unique_tokens"), ("chinchilla", "data-constrained")),

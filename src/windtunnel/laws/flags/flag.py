@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,15 @@ class Flag:
     rows: tuple[int, ...]
     sentence: str
     dropped: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "rule": self.rule,
+            "rows": list(self.rows),
+            "sentence": self.sentence,
+            "dropped": self.dropped,
+        }
 
 
 def lines_of(table: RunTable, found: Mask) -> tuple[int, ...]:
