@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,30 +10,18 @@ from typer.testing import CliRunner
 
 from windtunnel.cli.laws import deciding
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.fitting import Rows, fit_form
-from windtunnel.laws.forecasting import LawForecast
+from windtunnel.laws.fitting import fit_form
 from windtunnel.laws.forms.chinchilla import Chinchilla
 from windtunnel.laws.law import Law, Spread
-
-pytest.importorskip("windtunnel.laws.quantity", reason="the reader of amounts is not here yet")
+from windtunnel.laws.rows import Rows
 
 
 @pytest.fixture
-def command(monkeypatch):
+def command():
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command()(deciding.plan)
     app.command("next")(deciding.next_)
     app.command()(deciding.compare)
-
-    def foretell(law, inputs):
-        value = float(law({name: np.array([each]) for name, each in inputs.items()})[0])
-        return LawForecast(value, (0.99 * value, 1.01 * value), "ok", "within reach", (), None)
-
-    module = sys.modules.get("windtunnel.laws.deciding.plan")
-    if module is None:
-        import windtunnel.laws.deciding.plan as module
-    # The forecast has tests of its own; here a law made by hand stands for a fitted one.
-    monkeypatch.setitem(module.plan.__kwdefaults__, "forecaster", foretell)
 
     def run(*arguments):
         result = CliRunner().invoke(app, list(arguments))
@@ -108,7 +95,6 @@ def test_mistakes_are_named(command, fit, tmp_path):
 
 
 def test_compare_a_table(command, tmp_path):
-    pytest.importorskip("windtunnel.laws.fit_law", reason="the fit of a table is not here yet")
     rows = ["params,tokens,loss,data_mix"]
     for name, floor, seed in (("web", 1.85, 0), ("code", 1.75, 1)):
         law = small_law(floor, seed)

@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from windtunnel.laws.fitting import FittedForm, Rows, fit_form, refit
+from windtunnel.laws.fitting import FittedForm, fit_form, refit
 from windtunnel.laws.forms.chinchilla import Chinchilla
 from windtunnel.laws.forms.form import Scaling
 from windtunnel.laws.law import Law, Spread
+from windtunnel.laws.rows import Rows
 from windtunnel.laws.solver import Array
 
 BESIROGLU = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}

@@ -102,6 +102,11 @@ def test_an_unsure_crossing_has_a_range(make_law):
     assert place.at.ci90[0] < place.at.value < place.at.ci90[1]
 
 
+def test_draws_of_one_seed_are_not_paired(noisy):
+    """A law's draws against themselves, one by one, would differ nowhere."""
+    assert all(one.share > 0 for one in compare_laws(noisy, noisy, TARGET).crossings)
+
+
 def test_what_cannot_be_compared_is_refused(make_exact_law):
     law = make_exact_law()
     with pytest.raises(WindtunnelError, match="positive tokens; write --at"):

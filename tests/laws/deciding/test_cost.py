@@ -25,6 +25,7 @@ def test_an_assumed_share_has_a_range_and_says_so():
     hours = cost.hours(312e12 * 3600)
     assert hours.value == pytest.approx(1 / 0.4)
     assert hours.ci90 == pytest.approx((1 / 0.5, 1 / 0.3))
+    assert cost.seconds_per_flop.ci90[0] < cost.seconds_per_flop.ci90[1]
     assert "0.4 of the peak (0.3 to 0.5), assumed" in cost.source
     assert "data sheet" in cost.source
     assert cost.money(1e21) is None

@@ -5,8 +5,8 @@ import pytest
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.deciding.candidate_runs import candidate_runs, training_flops
-from windtunnel.laws.deciding.distance import distance
 from windtunnel.laws.deciding.next_run import next_runs
+from windtunnel.laws.folds import distance
 from windtunnel.laws.law import Law, Spread
 
 TARGET = {"params": 7e9, "tokens": 1.4e11}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windtunnel.cli.laws.inputs import Columns, FitPath, RunsPath, Where, open_law, open_runs
 from windtunnel.cli.output import AsJson, end_with, show
 from windtunnel.errors import WindtunnelError
 
@@ -15,10 +14,7 @@ if TYPE_CHECKING:
     from windtunnel.laws.deciding.cost import CostModel
     from windtunnel.laws.deciding.device import Device
     from windtunnel.laws.law import Law
-
-FitPath = Annotated[
-    Path, typer.Argument(metavar="FIT.json", help="What `windtunnel laws fit --json` wrote.")
-]
+    from windtunnel.laws.table import RunTable
 
 
 def plan(
@@ -48,7 +44,7 @@ def plan(
     from windtunnel.laws.deciding.device import device_named
     from windtunnel.laws.deciding.plan import plan as make_plan
 
-    law = _open_law(fit)
+    law = open_law(fit)
     device = None if gpu is None else device_named(gpu)
     found = make_plan(
         law,
@@ -80,46 +76,34 @@ def next_(
     from windtunnel.laws.deciding.next_run import next_runs
     from windtunnel.laws.quantity import parse_point
 
-    found = next_runs(_open_law(fit), parse_point(target), _number("--budget", budget))
+    found = next_runs(open_law(fit), parse_point(target), _number("--budget", budget))
     show(found.to_json(), found.sentence, as_json)
 
 
 def compare(
-    runs: Annotated[Path, typer.Argument(metavar="RUNS.csv", help="A table of finished runs.")],
+    runs: RunsPath,
     by: Annotated[str, typer.Option(help="Column that names the mix or the method.")],
     at: Annotated[
         str, typer.Option(metavar="POINT", help="Where to compare: params=7e9,tokens=2e12.")
     ],
-    where: Annotated[str | None, typer.Option(help='Rows to take, such as "loss<3.44".')] = None,
+    where: Where = None,
+    columns: Columns = None,
     as_json: AsJson = False,
 ) -> None:
     """Which of two data mixes or methods is better at a target, and where they cross."""
     from windtunnel.laws.deciding.compare_runs import compare_runs
     from windtunnel.laws.fit_law import fit_law
     from windtunnel.laws.quantity import parse_point
-    from windtunnel.laws.table import RunTable, read_table
 
     def fit(table: RunTable, form: str) -> Law:
         return fit_law(table, form=form, seed=0)
 
-    found = compare_runs(read_table(runs, where=where), by, parse_point(at), fit=fit)
+    found = compare_runs(open_runs(runs, columns, where), by, parse_point(at), fit=fit)
     show(
         {"by": by, "comparisons": [one.to_json() for one in found]},
         "\n".join(one.sentence for one in found),
         as_json,
     )
-
-
-def _open_law(path: Path) -> Law:
-    from windtunnel.laws.law import law_from_json
-
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise WindtunnelError(f"{path}: {error.strerror}; give what `laws fit` wrote") from error
-    except ValueError as error:
-        raise WindtunnelError(f"{path}: this is no JSON; give what `laws fit` wrote") from error
-    return law_from_json(value)
 
 
 def _cost(

@@ -12,12 +12,14 @@ from windtunnel.laws.solver import Array
 
 _STEP = 2.0  # between neighbouring sizes, and between neighbouring lengths
 _MOST_VALUES = 16  # of each
+_USUAL = (0.1, 0.9)
 
 
 def candidate_runs(law: Law, target: Mapping[str, float], budget: float) -> dict[str, Array]:
     """Sizes and lengths from the smallest measured up to the target's, within a budget.
 
-    Tokens a parameter stay between the least and the greatest of those measured and the target's.
+    Tokens a parameter stay within the middle 80 % of those measured and the target's: where only
+    a stray run has been, a form is least to be trusted, and there its draws differ most.
     Inputs other than parameters, tokens and FLOPs are the target's.
 
     Args:
@@ -45,10 +47,9 @@ def candidate_runs(law: Law, target: Mapping[str, float], budget: float) -> dict
     kept = training_flops(grid) <= budget
     if "params" in grid and "tokens" in grid:
         ratios = grid["tokens"] / grid["params"]
-        seen = np.append(
-            law.inputs["tokens"] / law.inputs["params"], target["tokens"] / target["params"]
-        )
-        kept &= (ratios >= seen.min() / _STEP) & (ratios <= seen.max() * _STEP)
+        usual = np.quantile(law.inputs["tokens"] / law.inputs["params"], _USUAL)
+        usual = np.append(usual, target["tokens"] / target["params"])
+        kept &= (ratios >= usual.min() / _STEP) & (ratios <= usual.max() * _STEP)
     count = int(kept.sum())
     return {
         name: grid[name][kept] if name in grid else np.full(count, value)

@@ -12,13 +12,14 @@ from scipy import stats
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.deciding.crossing import Crossing, crossing
-from windtunnel.laws.deciding.distance import distance
 from windtunnel.laws.deciding.estimate import Estimate
-from windtunnel.laws.deciding.normal_spread import NORMAL_90, normal_spread
+from windtunnel.laws.deciding.normal_spread import normal_spread
 from windtunnel.laws.deciding.optimum import optimal_params
 from windtunnel.laws.deciding.surface import Metric, surface_of
+from windtunnel.laws.folds import distance
 from windtunnel.laws.law import Law
 from windtunnel.laws.solver import Array
+from windtunnel.laws.spread import NORMAL_90, halfwidth
 
 ComparisonVerdict = Literal["better", "worse", "no difference shown"]
 _BEYOND_TARGET = 10.0  # crossings are looked for up to ten times the target
@@ -105,16 +106,16 @@ def compare_laws(
     relative = form.space == "log"
     point = {name: np.array([value]) for name, value in target.items()}
     losses = (float(first(point)[0]), float(second(point)[0]))
-    spread = math.hypot(_spread(first, point), _spread(second, point))
+    half = math.hypot(_half(first, point), _half(second, point))
     middle = math.log(losses[0] / losses[1]) if relative else losses[0] - losses[1]
-    ends = (middle - NORMAL_90 * spread, middle + NORMAL_90 * spread)
+    ends = (middle - half, middle + half)
     verdict: ComparisonVerdict = "no difference shown"
     if ends[1] < 0 or ends[0] > 0:
         verdict = "better" if middle < 0 else "worse"
     difference = Estimate(middle, ends)
     if relative:
         difference = difference.through(math.expm1)
-    chance = float(stats.norm.cdf(-middle / spread)) if spread > 0 else float(middle < 0)
+    chance = float(stats.norm.cdf(-middle / half * NORMAL_90)) if half > 0 else float(middle < 0)
     crossings = _crossings(first, second, target)
     return Comparison(
         names,
@@ -129,15 +130,13 @@ def compare_laws(
     )
 
 
-def _spread(law: Law, point: Mapping[str, Array]) -> float:
-    """Standard deviation of one run, in the log or in the metric's unit."""
-    fitted, spread = law.fitted, law.spread
+def _half(law: Law, point: Mapping[str, Array]) -> float:
+    """Half the 90 % range of one run, in the log or in the metric's unit."""
+    fitted = law.fitted
     drawn = fitted.form.predict(law.draws, fitted.scaling.scale(point))[0]
-    measured = {name: law.inputs[name] for name in fitted.form.inputs}
-    drift = spread.drift * max(0.0, float(distance(measured, point)[0]))
+    nats = float(distance({name: law.inputs[name] for name in fitted.form.inputs}, point)[0])
     unit = math.exp(fitted.scaling.metric) if fitted.form.space == "linear" else 1.0
-    parts = math.hypot(float(normal_spread(drawn)[0]), spread.noise, drift)
-    return unit * spread.widening * parts
+    return unit * halfwidth(law.spread, float(normal_spread(drawn)[0]), nats)
 
 
 def _crossings(first: Law, second: Law, target: Mapping[str, float]) -> tuple[Crossing, ...]:

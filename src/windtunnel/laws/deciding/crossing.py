@@ -89,10 +89,12 @@ def crossing(axis: str, places: Array, fitted: Array, drawn: Array, *, near: flo
 
 def _zero(places: Array, values: Array, near: float) -> float | None:
     """The change of sign nearest to a place, by the line through its neighbours in the log."""
-    changes = np.flatnonzero(np.sign(values[:-1]) * np.sign(values[1:]) < 0)
+    apart = np.flatnonzero(values)  # a place where they are equal is between two where they differ
+    changes = np.flatnonzero(np.sign(values[apart[:-1]]) != np.sign(values[apart[1:]]))
     if not changes.size:
         return None
-    before, after = values[changes], values[changes + 1]
+    left, right = apart[changes], apart[changes + 1]
     logs = np.log(places)
-    zeros = logs[changes] + before / (before - after) * (logs[changes + 1] - logs[changes])
+    part = values[left] / (values[left] - values[right])
+    zeros = logs[left] + part * (logs[right] - logs[left])
     return float(np.exp(zeros[np.abs(zeros - np.log(near)).argmin()]))

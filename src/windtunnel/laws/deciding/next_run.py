@@ -11,10 +11,11 @@ import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.deciding.candidate_runs import candidate_runs, training_flops
-from windtunnel.laws.deciding.distance import distance
-from windtunnel.laws.deciding.normal_spread import NORMAL_90, normal_spread
+from windtunnel.laws.deciding.normal_spread import normal_spread
+from windtunnel.laws.folds import distance
 from windtunnel.laws.law import Law
 from windtunnel.laws.solver import Array
+from windtunnel.laws.spread import NORMAL_90
 
 # A run that narrows the range by less than this share is not worth its row in a table.
 _LEAST_GAIN = 0.05
@@ -159,8 +160,7 @@ class _State:
 
     def drifts(self) -> Array:
         """(1 + c,) variances of what the form is off by."""
-        beyond = np.maximum(distance(self.measured, self.points), 0.0)
-        squares: Array = (self.law.spread.drift * beyond) ** 2
+        squares: Array = (self.law.spread.drift * distance(self.measured, self.points)) ** 2
         return squares
 
     def halfwidth(self) -> float:
@@ -174,7 +174,7 @@ class _State:
         known = self.covariance[0, 0] - shared**2 / np.maximum(own + noise, 1e-300)
         target = {name: values[:1] for name, values in self.points.items()}
         nats = [float(distance(self._with(1 + place), target)[0]) for place in range(own.size)]
-        return self._halfwidths(known + (self.law.spread.drift * np.maximum(nats, 0.0)) ** 2)
+        return self._halfwidths(known + (self.law.spread.drift * np.array(nats)) ** 2)
 
     def after(self, chosen: int) -> _State:
         """With one more run: the number of its point."""

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import stats
 
 from windtunnel.laws.solver import Array
-
-NORMAL_90 = float(stats.norm.ppf(0.95))
+from windtunnel.laws.spread import NORMAL_90
 
 
 def normal_spread(drawn: Array) -> Array:

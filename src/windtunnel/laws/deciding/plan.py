@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,7 +95,6 @@ def plan(
     serving_cost: float = 1.0,
     unique_tokens: float | None = None,
     fixed: Mapping[str, float] | None = None,
-    forecaster: Callable[[Law, Mapping[str, float]], LawForecast] = forecast_law,
 ) -> Plan:
     """Plan one training run.
 
@@ -116,7 +115,6 @@ def plan(
         unique_tokens: Text there is. A law of repeated tokens is asked with it; for another the
             plan reads the text at most four times (Muennighoff et al. 2023).
         fixed: The form's other inputs.
-        forecaster: Says what the run will reach.
 
     Raises:
         WindtunnelError: An amount is no positive number, hours or money have no price in FLOPs,
@@ -139,8 +137,7 @@ def plan(
             most_tokens = WORTHWHILE_EPOCHS * unique_tokens
     split = allocate(law, flops, fixed=held, most_tokens=most_tokens)
     params, tokens = split.params.value, split.tokens.value
-    inputs = {"params": params, "tokens": tokens, **held}
-    forecast = forecaster(law, {name: inputs[name] for name in law.fitted.form.inputs})
+    forecast = forecast_law(law, {"params": params, "tokens": tokens, **held})
     serving = None
     if served_tokens is not None:
         serving = cheapest_to_serve(

@@ -1,27 +1,23 @@
-"""How large a vocabulary a model deserves."""
+"""How large a vocabulary a model deserves, with its range."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.deciding.estimate import Estimate
-from windtunnel.laws.deciding.least import least
-from windtunnel.laws.fitting import predict
 from windtunnel.laws.law import Law
-from windtunnel.laws.solver import Array
-
-_NEEDED = {"params", "vocabulary_params", "tokens"}
-_SPAN = np.log(1e4)  # looked for between the body's parameters over 1e4 and those parameters
+from windtunnel.laws.vocabulary import parametric
 
 
 def best_vocabulary(law: Law, params: float, flops: float) -> Estimate:
     """Parameters of the vocabulary at which a budget's loss is least, at a fixed body.
 
-    Tokens are what the budget leaves: D = C / (6 (N_nv + N_v)) (Tao et al. 2024, 2407.13623,
-    approach 3). Divide by the width for the vocabulary's size. That a larger vocabulary cuts the
-    same text into fewer tokens is not modelled, so the loss must be one that vocabularies share
-    (unigram-normalised), and tokens those of the budget.
+    Tao et al. 2024 (2407.13623), approach 3: see `windtunnel.laws.vocabulary.parametric`. Divide
+    by the width for the vocabulary's size.
 
     Args:
         law: Fitted with the form `vocabulary`.
@@ -29,30 +25,27 @@ def best_vocabulary(law: Law, params: float, flops: float) -> Estimate:
         flops: Training budget.
 
     Returns:
-        N_v: one table's parameters.
+        N_v: one table's parameters. The upper end of the range is infinite where more than 5 %
+        of the draws know no best.
 
     Raises:
-        WindtunnelError: The law is of another form.
+        WindtunnelError: The law is of another form, or by itself knows no best.
     """
-    form, scaling = law.fitted.form, law.fitted.scaling
-    if set(form.inputs) != _NEEDED:
+    form = law.fitted.form
+    if form.name != "vocabulary":
         raise WindtunnelError(
             f"vocabulary: the form '{form.name}' does not know the vocabulary's size; fit the form "
             "vocabulary to runs that vary it"
         )
 
-    def best(parameters: Array) -> float:
-        def loss(logs: Array) -> Array:
-            table = np.exp(logs).ravel()
-            inputs = {
-                "params": np.full(table.size, params),
-                "vocabulary_params": table,
-                "tokens": flops / (6 * (params + table)),
-            }
-            return np.asarray(predict(form, scaling, parameters[None], inputs).reshape(logs.shape))
+    def drawn(published: Mapping[str, float]) -> float:
+        try:
+            return parametric(params, flops, published)
+        except WindtunnelError:
+            return math.inf
 
-        top = np.log([params])
-        return float(np.exp(least(loss, top - _SPAN, top)[0]))
-
-    drawn = np.array([best(draw) for draw in law.draws[:200]])
-    return Estimate.of(best(law.fitted.parameters), drawn, widening=law.spread.widening)
+    return Estimate.of(
+        parametric(params, flops, law.fitted.published()),
+        np.array([drawn(published) for published in law.published_draws()]),
+        widening=law.spread.widening,
+    )
