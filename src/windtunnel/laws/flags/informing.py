@@ -13,6 +13,7 @@ from windtunnel.laws.table import RunTable
 
 _FEW_TOKENS = 10.0  # a parameter; compute-optimal training takes about 20 (Hoffmann et al. 2022)
 _FAR_FLOPS = 3.0
+_LEAST_GRID = 3  # values of a setting at one size, below which there is no edge to speak of
 
 
 def _unannealed(table: RunTable) -> Iterator[Flag]:
@@ -55,27 +56,33 @@ def _under_trained(table: RunTable) -> Iterator[Flag]:
 
 def _edge_of_grid(table: RunTable) -> Iterator[Flag]:
     """The best of a grid at its edge."""
+    names = [name for name in ("lr", "batch_tokens", "weight_decay") if name in table.numbers]
+    if not names:
+        return
     group = size_groups(table)
+    grids = np.bincount(group)[group] >= _LEAST_GRID
+    if not grids.any():
+        return
+    table = table.keep(grids)
+    group = np.unique(group[grids], return_inverse=True)[1]
     better = -table.loss if table.metric.kind == "accuracy" else table.loss
     order = np.lexsort((better, group))
     best = order[np.unique(group[order], return_index=True)[1]]
-    for name in ("lr", "batch_tokens", "weight_decay"):
-        if name not in table.numbers:
-            continue
+    for name in names:
         values = table.numbers[name]
         pairs = np.unique(np.stack([group, values]), axis=1)
-        levels = np.bincount(pairs[0].astype(int), minlength=best.size)
+        levels = np.bincount(pairs[0].astype(int)[~np.isnan(pairs[1])], minlength=best.size)
         low, high = np.full(best.size, np.inf), np.full(best.size, -np.inf)
         np.fmin.at(low, group, values)
         np.fmax.at(high, group, values)
-        at_edge = (levels >= 3) & ((values[best] == low) | (values[best] == high))
+        tried = levels >= _LEAST_GRID
+        at_edge = tried & ((values[best] == low) | (values[best] == high))
         if at_edge.any():
-            rows = np.isin(np.arange(len(table)), best[at_edge])
             yield Flag(
                 "edge-of-grid",
-                lines_of(table, rows),
+                lines_of(table, np.isin(np.arange(len(table)), best[at_edge])),
                 f"the best {name} lies at the edge of what was tried in {at_edge.sum()} of "
-                f"{(levels >= 3).sum()} sizes: the optimum may be beyond; kept",
+                f"{many(int(tried.sum()), 'size')}: the optimum may be beyond; kept",
                 dropped=False,
             )
 
