@@ -24,7 +24,7 @@ def flag_rows(table: RunTable) -> tuple[Mask, list[Flag]]:
         found = find(table, keep) & keep
         if found.any():
             keep &= ~found
-            words = f"{rows_in_words(table, found)} {reason}; left out"
+            words = f"{rows_in_words(table, found)}: {reason}; left out"
             flags.append(Flag(rule, lines_of(table, found), words, dropped=True))
     kept = table.keep(keep)
     if len(kept):

@@ -76,8 +76,8 @@ def _duplicate(table: RunTable, keep: Mask) -> Mask:
 
 DROPPING: tuple[tuple[str, Callable[[RunTable, Mask], Mask], str], ...] = (
     # First, so that a row counts once however often it is written.
-    ("duplicate", _duplicate, "repeat an earlier row cell by cell"),
-    ("incomplete", _incomplete, "lack params, tokens or flops, or have 0 of them"),
-    ("diverged", _diverged, "diverged: the loss is no number or far too high"),
-    ("impossible", _impossible, "have a value that no such metric can take"),
+    ("duplicate", _duplicate, "every cell repeats an earlier row's"),
+    ("incomplete", _incomplete, "params, tokens or flops is empty or 0"),
+    ("diverged", _diverged, "the loss is missing, no number, or far too high"),
+    ("impossible", _impossible, "no such metric can take the value"),
 )

@@ -8,7 +8,7 @@ import numpy as np
 
 from windtunnel.laws.flags.flag import Flag, lines_of, many, rows_in_words
 from windtunnel.laws.reading.compute import compute_ratio
-from windtunnel.laws.row_groups import setting_columns, size_groups
+from windtunnel.laws.row_groups import row_groups, setting_columns, size_groups
 from windtunnel.laws.table import RunTable
 
 _FEW_TOKENS = 10.0  # a parameter; compute-optimal training takes about 20 (Hoffmann et al. 2022)
@@ -33,7 +33,7 @@ def _unannealed(table: RunTable) -> Iterator[Flag]:
         yield Flag(
             "unannealed",
             lines_of(table, early),
-            f"{rows_in_words(table, early)} are checkpoints before the end of {many(runs, 'run')}: "
+            f"{rows_in_words(table, early)}: checkpoints before the end of {many(runs, 'run')}: "
             "their learning rate may not have come down yet; kept, and rows of a run stay together",
             dropped=False,
         )
@@ -48,8 +48,8 @@ def _under_trained(table: RunTable) -> Iterator[Flag]:
         yield Flag(
             "under-trained",
             lines_of(table, few),
-            f"{rows_in_words(table, few)} had fewer than {_FEW_TOKENS:g} tokens a parameter, and "
-            "most had more; kept unless back-tests are better without",
+            f"{rows_in_words(table, few)}: fewer than {_FEW_TOKENS:g} tokens a parameter, where "
+            "most have more; kept unless back-tests are better without",
             dropped=False,
         )
 
@@ -97,8 +97,8 @@ def _inconsistent(table: RunTable) -> Iterator[Flag]:
         yield Flag(
             "inconsistent",
             lines_of(table, odd),
-            f"{rows_in_words(table, odd)} have flops that do not go with params x tokens as the "
-            "others' do; kept: look for a slip",
+            f"{rows_in_words(table, odd)}: flops do not go with params x tokens as in the other "
+            "rows; kept: look for a slip",
             dropped=False,
         )
 
@@ -122,7 +122,7 @@ def _mixed(table: RunTable) -> Iterator[Flag]:
     for name in setting_columns(table):
         texts = table.labels[name]
         held = list(dict.fromkeys(texts))
-        if len(held) < 2:
+        if len(held) < 2 or _follows_size(table, name):
             continue
         shown = ", ".join(held[:4]) + (", ..." if len(held) > 4 else "")
         yield Flag(
@@ -132,6 +132,13 @@ def _mixed(table: RunTable) -> Iterator[Flag]:
             f'one at a time: --where "{name}=={held[0]}"',
             dropped=False,
         )
+
+
+def _follows_size(table: RunTable, name: str) -> bool:
+    """Whether a text only names the model's size."""
+    if "params" not in table.numbers:
+        return False
+    return bool(row_groups(table, ["params", name]).max() == row_groups(table, ["params"]).max())
 
 
 INFORMING: tuple[Callable[[RunTable], Iterator[Flag]], ...] = (
