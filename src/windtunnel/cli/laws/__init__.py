@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from windtunnel.cli.laws import deciding, fits
 from windtunnel.cli.laws.inspect import inspect
 
 app = typer.Typer(
@@ -12,3 +13,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(inspect)
+app.command()(fits.fit)
+app.command()(fits.forecast)
+app.command()(fits.backtest)
+app.command()(deciding.plan)
+app.command("next")(deciding.next_)
+app.command()(deciding.compare)

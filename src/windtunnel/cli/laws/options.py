@@ -1,14 +1,22 @@
-"""Arguments that the commands on tables of runs share, and how they read the table."""
+"""Arguments that the commands about laws share, and how they open tables and fits."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from windtunnel.errors import WindtunnelError
+
 if TYPE_CHECKING:
+    from windtunnel.laws.law import Law
     from windtunnel.laws.table import RunTable
+
+FitPath = Annotated[
+    Path, typer.Argument(metavar="FIT.json", help="What `windtunnel laws fit --json` printed.")
+]
 
 RunsPath = Annotated[
     Path,
@@ -36,3 +44,20 @@ def read_runs(path: Path, columns: list[str] | None, where: str | None) -> RunTa
     from windtunnel.laws.reading import parse_columns, read_table
 
     return read_table(path, columns=parse_columns(columns or []), where=where)
+
+
+def open_law(path: Path) -> Law:
+    """Read a fit."""
+    from windtunnel.laws.law import law_from_json
+
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise WindtunnelError(
+            f"{path}: {error.strerror}; make it with `windtunnel laws fit RUNS.csv --json > {path}`"
+        ) from error
+    except ValueError as error:
+        raise WindtunnelError(
+            f"{path}: this is no JSON; make it with `windtunnel laws fit RUNS.csv --json > {path}`"
+        ) from error
+    return law_from_json(value)
