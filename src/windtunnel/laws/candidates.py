@@ -50,7 +50,10 @@ def candidates(
         prior: `auto` for all that a form has, or the name of one.
         doubtful: (n,) masks of rows that may be left out, by the rule that doubts them.
     """
-    sets = [ALL_ROWS, *(f"without {rule}" for rule, mask in doubtful.items() if mask.any())]
+    rules = [rule for rule, mask in doubtful.items() if mask.any()]
+    sets = [ALL_ROWS, *(f"without {rule}" for rule in rules)]
+    if len(rules) > 1:
+        sets.append(f"without {' or '.join(rules)}")
     return [
         Candidate(form, name, rows)
         for form in forms
@@ -68,6 +71,6 @@ def kept_rows(rows: str, doubtful: Mapping[str, np.ndarray], count: int) -> np.n
     """(n,) true for the rows of a set."""
     keep = np.ones(count, dtype=bool)
     for rule, mask in doubtful.items():
-        if rows == f"without {rule}":
+        if rule in rows.removeprefix("without ").split(" or "):
             keep &= ~mask
     return keep
