@@ -64,10 +64,48 @@ def test_a_tied_head_has_one_plan_in_every_gauge_of_mup() -> None:
         assert all(factors(found, e.name) == factors(expected, e.name) for e in expected)
 
 
-@pytest.mark.parametrize("rule", ["sp-full-alignment", "ntk-full-alignment", "mup-no-alignment"])
-def test_a_tied_head_is_refused_where_its_two_rates_differ(rule: str) -> None:
+@pytest.mark.parametrize(
+    ("rule", "optimizer"),
+    [
+        ("sp-full-alignment", "adamw"),
+        ("ntk-full-alignment", "adamw"),
+        ("mup-no-alignment", "adamw"),
+        ("u-mup", "adamw"),  # its embedding's rate, 1/sqrt(width), is published and no readout's
+        ("u-mup", "muon"),  # whose tables AdamW moves
+    ],
+)
+def test_a_tied_head_is_refused_where_its_two_rates_differ(rule: str, optimizer: str) -> None:
     with pytest.raises(WindtunnelError, match=r"embedding\.weight: tied with head.*untie them"):
-        plan(gpt(tied=True), BASE, Scale(128, 2), rule)
+        plan(gpt(tied=True), BASE, Scale(128, 2), rule, optimizer)
+    plan(gpt(tied=True), BASE, BASE, rule, optimizer)  # at base there is nothing to refuse
+
+
+def test_a_tied_head_is_planned_where_no_rate_is_published() -> None:
+    """In SGD's and Adafactor's geometry u-muP is mup in another gauge."""
+    for optimizer in ("sgd", "adafactor"):
+        found = plan(gpt(tied=True), BASE, Scale(128, 2), "u-mup", optimizer)
+        expected = plan(gpt(tied=True), BASE, Scale(128, 2), "mup", optimizer)
+        assert all(factors(found, e.name)[:4] == factors(expected, e.name)[:4] for e in expected)
+
+
+def test_unit_scaled_operations_are_refused_where_rates_follow_from_the_gradient() -> None:
+    unit_scaled = gpt(unit_scaled=True)
+    for target in (Scale(128, 2), Scale(32, 8)):
+        with pytest.raises(WindtunnelError, match=r"optimizer 'sgd'.*use adamw, or turn"):
+            plan(unit_scaled, BASE, target, "u-mup", "sgd")
+    for rule, optimizer in (("u-mup", "adamw"), ("u-mup", "adafactor"), ("sp", "sgd")):
+        plan(unit_scaled, BASE, Scale(128, 2), rule, optimizer)
+    plan(unit_scaled, BASE, BASE, "u-mup", "sgd")
+    found, expected = (plan(gpt(), BASE, Scale(128, 2), r, "sgd") for r in ("u-mup", "mup"))
+    assert all(factors(found, e.name)[:4] == factors(expected, e.name)[:4] for e in expected)
+
+
+def test_the_least_size_of_a_relative_update_follows_the_parameter() -> None:
+    """Else what starts at zero moves by it, at every width alike."""
+    p = plan(gpt(), BASE, Scale(128, 8), "completep", "adafactor")
+    assert all(entry.eps == entry.init for entry in p)
+    assert p["head.weight"].eps == 1 / 4
+    assert p["blocks.0.mlp.down.weight"].eps == 1 / 8
 
 
 class Heads(nn.Module):

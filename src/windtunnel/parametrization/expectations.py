@@ -8,6 +8,7 @@ from windtunnel.models.family import Declarations
 from windtunnel.parametrization.names import below, declares, without_indices
 from windtunnel.parametrization.plan import ParameterPlan, Plan
 from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, load_rule
+from windtunnel.parametrization.tied import tied_head
 from windtunnel.scale import Geometry, Powers, Role
 
 
@@ -34,10 +35,7 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
         if module in asking:
             multiplier *= queries
         if gain is not None and module == gain.rpartition(".")[0]:
-            head = rule.scaling(entry.geometry, Role.OUTPUT)
-            # The table is drawn as an embedding; what a readout's own would have is done here too.
-            drawn = Powers() if rule.alignment is None else head.init
-            multiplier *= head.multiplier * drawn
+            multiplier *= Powers(fan_in=tied_head(rule))
         own = _applied_by_the_model(declarations, module)
         is_gain = gain is not None and module == gain.rpartition(".")[0]
         multiplier /= own if is_gain else Powers(depth=own.depth)

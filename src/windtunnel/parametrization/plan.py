@@ -34,7 +34,8 @@ class ParameterPlan:
         init: Standard deviation of the initialisation, over base's.
         lr: Learning rate, over the recipe's.
         weight_decay: Coupled weight decay, over the recipe's.
-        eps: Adam's epsilon, over the recipe's.
+        eps: Adam's epsilon, over the recipe's. For updates relative to the parameter, the least
+            size that they take it to have (Adafactor's second epsilon), over the optimizer's.
         geometry: What the optimizer's update does to its size.
         gauge: The gradient in the gauge in which the rule clips is this times ours: the forward
             multiplier that it has there and that the weights hold here.

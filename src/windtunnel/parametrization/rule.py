@@ -31,7 +31,8 @@ class Scaling:
         multiplier: Forward multiplier on the layer's output.
         lr: Learning rate.
         weight_decay: Decay, coupled with the learning rate as in torch's AdamW.
-        eps: What is added to the root of the second moment.
+        eps: What is added to the root of the second moment; for relative updates, the least size
+            that they take the parameter to have.
     """
 
     init: Powers = NONE
