@@ -89,6 +89,25 @@ def test_beginning_a_study_that_cannot_be_built_writes_nothing(make_study: Any) 
     assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]
 
 
+def test_a_ladder_width_without_whole_heads_is_told_before_anything_trains(
+    make_study: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    llama = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 8}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(llama | {"num_key_value_heads": 4, "intermediate_size": 128}))
+    options = {"config": str(config), "key_value_heads": "fixed"}
+    study = make_study(
+        family={"name": "transformers", "options": options},
+        base={"width": 32, "depth": 1, "tokens": 16_384},
+        ladder={"width": [32, 48, 64], "depth": 1, "tokens": [16_384, 32_768]},
+    )
+    with pytest.raises(WindtunnelError, match=r"^ladder\.width: 48 .*such as 32 or 64") as error:
+        study.begin()
+    assert "\n" not in str(error.value)
+    assert not (study.folder / "study.db").exists()
+
+
 def test_a_study_of_ones_own_command_says_what_this_version_can_do(make_study: Any) -> None:
     study = make_study(family=None, run="python train.py --lr {lr}")
     with pytest.raises(WindtunnelError, match=r"^run: ") as error:
