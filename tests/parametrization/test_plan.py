@@ -12,7 +12,9 @@ from windtunnel.models.family import Declarations
 from windtunnel.models.function import FunctionFamily
 from windtunnel.models.gpt import GPTFamily
 from windtunnel.optimizers.method import OptimizerMethod
+from windtunnel.parametrization.expectations import own_updates
 from windtunnel.parametrization.plan import Plan, plan
+from windtunnel.parametrization.rule import load_rule
 from windtunnel.scale import Geometry, Powers, Role, Scale
 
 BASE = Scale(32, 2)
@@ -189,6 +191,18 @@ def test_every_rule_changes_nothing_at_base_and_goes_through_json() -> None:
     p = plan(gpt(tied=True), BASE, Scale(64, 3), "completep")
     assert not p.is_identity
     assert Plan.from_json(json.loads(json.dumps(p.to_json(), allow_nan=False))) == p
+
+
+def test_a_plan_by_a_rule_of_ones_own_carries_it(tmp_path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "mup"\ntitle = "x"\nsource = "x"\nstatus = "x"\nrates.hidden = 0.5')
+    p = plan(gpt(), BASE, Scale(128, 2), str(path))
+    path.unlink()
+    assert (p.rule, p["blocks.0.mlp.up.weight"].lr) == ("mine.toml", 1 / 2)
+    assert Plan.from_json(json.loads(json.dumps(p.to_json()))) == p
+    assert own_updates(p, gpt().declarations)  # what a check asks of the rule, without its file
+    assert plan(gpt(), BASE, Scale(128, 2), load_rule(p.rule, p.rule_content)) == p
+    assert "rule_content" not in plan(gpt(), BASE, BASE).to_json()
 
 
 def test_planning_leaves_the_random_state_alone() -> None:

@@ -19,7 +19,7 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
     behind the final norm. They come from the rule and not from the plan, so that a plan without
     one of them shows.
     """
-    rule = load_rule(plan.rule)
+    rule = load_rule(plan.rule, plan.rule_content)
     width, depth = _ratios(plan)
     queries = Powers(fan_in=rule.attention * declarations.head_growth)
     gain = declarations.tied_head_gain
@@ -53,7 +53,7 @@ def own_updates(plan: Plan, declarations: Declarations) -> dict[str, float]:
     is, and the stream's growth judges the rule itself (Dey et al. 2025, arXiv 2505.01618, section
     4; Yang et al. 2023, arXiv 2310.02244).
     """
-    rule = load_rule(plan.rule)
+    rule = load_rule(plan.rule, plan.rule_content)
     width, depth = _ratios(plan)
     moved = moved_multipliers(plan, declarations)
     ends = _modules(plan, declarations.branch_outputs)

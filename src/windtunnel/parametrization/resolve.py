@@ -24,7 +24,7 @@ def resolve(
     family: Family | Callable[[int, int], nn.Module],
     base: Scale,
     target: Scale,
-    rule: str,
+    rule: Rule,
     method: OptimizerMethod,
     declarations: Declarations | None,
 ) -> tuple[ParameterPlan, ...]:
@@ -34,9 +34,8 @@ def resolve(
     at_base = kinds(family, base, declared)
     deep = base.replace(depth=target.depth)
     at_depth = at_base if deep == base else kinds(family, deep, declared)
-    loaded = load_rule(rule)
-    refuse_misfits(loaded, method, declared, base, target, at_depth)
-    resolver = _Resolver(loaded, method, declared, base, target, tuple(at_depth))
+    refuse_misfits(rule, method, declared, base, target, at_depth)
+    resolver = _Resolver(rule, method, declared, base, target, tuple(at_depth))
     target_shapes = shapes(family, target)
     _refuse_strangers({kind.name for kind in at_depth}, set(target_shapes))
     return tuple(
