@@ -35,7 +35,7 @@ def check(
     chosen = study.rule_named(rule)  # a misspelt name is told before anything is built
     axis = "depth" if depth else "width"
     step = f"check-{chosen.name}-depth" if depth else f"check-{chosen.name}"
-    found = _read(study, step, chosen)
+    found = read_for(study, step, chosen)
     if found is not None:
         return found
     from windtunnel.parametrization.check import check as coordinate_check
@@ -52,12 +52,12 @@ def check(
             widths=() if depth else _widths(study),
             depths=depths if depth else (),
             batch=lambda seed: study.torch_batch(seed, _SEQUENCES),
-            lr=_rate(study),
+            lr=middle_rate(study),
             seeds=_SEEDS,
             steps=_STEPS,
             on_progress=lambda done, every: bar.update(done / every),
         )
-    value = {**_about(chosen), **outcome.to_json()}
+    value = {**about(chosen), **outcome.to_json()}
     study.write(step, value)
     return value
 
@@ -78,7 +78,7 @@ def diagnose(study: Study, rule: str | None, progress: StudyProgress) -> dict[st
     """
     chosen = study.rule_named(rule)
     step = f"diagnose-{chosen.name}"
-    found = _read(study, step, chosen)
+    found = read_for(study, step, chosen)
     if found is not None:
         return found
     from windtunnel.parametrization.alignment import alignment_drifts, measure_alignment
@@ -103,14 +103,14 @@ def diagnose(study: Study, rule: str | None, progress: StudyProgress) -> dict[st
                 study.family,
                 plans[width],
                 batch=study.torch_batch(seed, _SEQUENCES),
-                lr=_rate(study),
+                lr=middle_rate(study),
                 seed=seed,
                 steps=_STEPS,
             )
             bar.update(done / len(runs))
     drifts = alignment_drifts(plans, measured)
     value = {
-        **_about(chosen),
+        **about(chosen),
         "alignment": [drift.to_json() for drift in drifts],
         "sentences": [drift.sentence for drift in drifts if drift.sentence is not None],
     }
@@ -118,12 +118,13 @@ def diagnose(study: Study, rule: str | None, progress: StudyProgress) -> dict[st
     return value
 
 
-def _about(rule: Rule) -> dict[str, Any]:
+def about(rule: Rule) -> dict[str, Any]:
+    """The rule as an outcome names it, with what its file says where it is the user's own."""
     own = {} if rule.content is None else {"rule_content": rule.content}
     return {"rule": rule.name, **own}
 
 
-def _read(study: Study, step: str, rule: Rule) -> dict[str, Any] | None:
+def read_for(study: Study, step: str, rule: Rule) -> dict[str, Any] | None:
     """What was found before; None if that was for a file that has changed."""
     found = study.read(step)
     same = found is not None and found.get("rule_content") == rule.content
@@ -134,6 +135,7 @@ def _widths(study: Study) -> list[int]:
     return sorted({*study.spec.ladder.width, study.target.width})
 
 
-def _rate(study: Study) -> float:
+def middle_rate(study: Study) -> float:
+    """Half the middle of the spec's bracket of rates; see `check`."""
     bracket = study.spec.search.hyperparameters["lr"]
     return float((bracket.low * bracket.high) ** 0.5 / 2)
