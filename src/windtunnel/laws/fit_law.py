@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.candidates import ALL_ROWS, Candidate, candidates, kept_rows
+from windtunnel.laws.candidates import ALL_ROWS, NO_PRIOR, Candidate, candidates, kept_rows
 from windtunnel.laws.draws import DRAWS, draw_parameters
 from windtunnel.laws.fitting import FittedForm, fit_form, residuals
 from windtunnel.laws.flags import Flag, flag_rows
+from windtunnel.laws.flags.flag import lines_of, rows_in_words
 from windtunnel.laws.folds import rolling_origins
 from windtunnel.laws.forecasting import FLOOR
 from windtunnel.laws.forms import form_named
@@ -24,7 +25,7 @@ from windtunnel.laws.rows import Rows
 from windtunnel.laws.scorecard import scorecard
 from windtunnel.laws.solver import Array
 from windtunnel.laws.spread import spread_of
-from windtunnel.laws.suited import suited_forms
+from windtunnel.laws.suited import suited_forms, untested_form
 from windtunnel.laws.table import RunTable
 
 LEAST_ROWS = 4
@@ -32,6 +33,8 @@ LEAST_FOLD_ROWS = 8
 LEAST_FOLD_VALUES = 3  # of an input, below a cut: two make a line of anything
 # Rows beyond this are fitted, but not back-tested or redrawn one by one.
 MOST_TESTED = 3000
+# Rules whose rows may be left out, if the others are foretold better so.
+DOUBTING = ("under-trained", "outlier")
 # More rows than this share are no exceptions that could be left out: they are the data.
 MOST_DOUBTED = 0.2
 _OUTLIER = 6.0  # robust standard deviations
@@ -43,6 +46,7 @@ def fit_law(
     *,
     form: str = "auto",
     prior: str = "auto",
+    rows: Literal["auto", "all"] = "auto",
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Law:
@@ -52,6 +56,7 @@ def fit_law(
         table: The runs.
         form: A form's name, or `auto` for those that suit the table's columns.
         prior: `auto` to let back-tests choose, `none`, or the name of one of the form's.
+        rows: `auto` to let them also choose whether to leave doubtful rows out, or `all`.
         seed: Fixes every draw.
         draws: Refits behind the ranges.
 
@@ -72,21 +77,27 @@ def fit_law(
             "needed; add runs, or see `windtunnel laws inspect` for what was left out and why"
         )
     inputs = {name: used.numbers[name] for name in names}
-    doubtful = _doubtful(flags, used)
+    flags += _outliers(forms[0], inputs, used)
+    doubtful = _doubtful(flags, used) if rows == "auto" else {}
     tests = _back_tests(forms, prior, inputs, used, doubtful)
-    chosen = choose(tests) if any(test.foretold for test in tests) else _untested(tests)
+    if any(test.foretold for test in tests):
+        chosen = choose(tests)
+    elif form == "auto":
+        chosen = RollingTest(Candidate(untested_form(forms[0]), NO_PRIOR, ALL_ROWS), (), np.inf)
+        tests = [chosen]
+    else:
+        chosen = _untested(tests)
     candidate = chosen.candidate
     kept = kept_rows(candidate.rows, doubtful, len(used))
-    rows = _rows(candidate.form, inputs, used, kept)
-    fitted = _fit(rows, candidate)
-    thin = _thinned(rows)
+    chosen_rows = _rows(candidate.form, inputs, used, kept)
+    fitted = _fit(chosen_rows, candidate)
+    thin = _thinned(chosen_rows)
     drawn = draw_parameters(thin, fitted, candidate.beliefs, seed=seed, count=draws)
-    left_over = residuals(rows, fitted.parameters)
+    left_over = residuals(chosen_rows, fitted.parameters)
     spread = spread_of(
         chosen.foretold, left_over, fitted.parameters.size, used.groups()[_tested(len(used))]
     )
-    lines = used.lines[kept]
-    flags = [*flags, *_outliers(left_over, lines), *_left_out(candidate, used.lines[~kept])]
+    flags += _left_out(candidate, used, kept)
     law = Law(
         fitted=fitted,
         draws=drawn,
@@ -121,7 +132,7 @@ def _doubtful(flags: Sequence[Flag], table: RunTable) -> dict[str, np.ndarray]:
     found = {}
     for flag in flags:
         mask = np.isin(table.lines, flag.rows)
-        if flag.rule == "under-trained" and 0 < mask.mean() <= MOST_DOUBTED:
+        if flag.rule in DOUBTING and 0 < mask.mean() <= MOST_DOUBTED:
             found[flag.rule] = mask
     return found
 
@@ -162,13 +173,10 @@ def _back_tests(
 
 
 def _untested(tests: Sequence[RollingTest]) -> RollingTest:
-    """Without any back-test: the plainest form with the strongest belief, on all rows."""
+    """Without any back-test: the form asked for, with its strongest belief, on all rows."""
     return min(
         (test for test in tests if test.candidate.rows == ALL_ROWS),
-        key=lambda test: (
-            len(test.candidate.form.parameters),
-            sum(belief.sd for belief in test.candidate.beliefs) if test.candidate.beliefs else 9.0,
-        ),
+        key=lambda test: sum(belief.sd for belief in test.candidate.beliefs) or np.inf,
     )
 
 
@@ -192,31 +200,36 @@ def _fit(rows: Rows, candidate: Candidate) -> FittedForm:
     return fit_form(rows, beliefs=candidate.beliefs, starts=first.parameters[None])
 
 
-def _outliers(left_over: Array, lines: np.ndarray) -> list[Flag]:
+def _outliers(form: Form, inputs: Mapping[str, Array], table: RunTable) -> list[Flag]:
+    """Rows far off a first fit of the plainest form."""
+    rows = _thinned(_rows(form, inputs, table, np.ones(len(table), dtype=bool)))
+    left_over = residuals(rows, fit_form(rows, polished=8).parameters)
     scale = _MEDIAN_OF_NORMAL * float(np.median(np.abs(left_over)))
     far = np.abs(left_over) > max(_OUTLIER * scale, 1e-9)
     if not far.any():
         return []
+    found = np.zeros(len(table), dtype=bool)
+    found[_tested(len(table))[far]] = True
     return [
         Flag(
             "outlier",
-            tuple(int(line) for line in lines[far]),
-            f"{int(far.sum())} rows lie more than {_OUTLIER:.0f} standard deviations from the law; "
-            "they are kept, and the fit gives each no more say than a row a little off",
-            False,
+            lines_of(table, found),
+            f"{rows_in_words(table, found)}: more than {_OUTLIER:.0f} standard deviations off a "
+            "first fit; kept unless back-tests are better without",
+            dropped=False,
         )
     ]
 
 
-def _left_out(candidate: Candidate, lines: np.ndarray) -> list[Flag]:
-    if candidate.rows == ALL_ROWS:
+def _left_out(candidate: Candidate, table: RunTable, kept: np.ndarray) -> list[Flag]:
+    if kept.all():
         return []
     return [
         Flag(
-            candidate.rows,
-            tuple(int(line) for line in lines),
-            f"{lines.size} rows are left out, {candidate.rows}: back-tests foretold better so",
-            True,
+            "left out",
+            lines_of(table, ~kept),
+            f"{rows_in_words(table, ~kept)}: back-tests foretold better {candidate.rows}",
+            dropped=True,
         )
     ]
 

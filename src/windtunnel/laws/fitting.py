@@ -37,7 +37,8 @@ class FittedForm:
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:
         """(n,) the metric at inputs as given."""
-        return predict(self.form, self.scaling, self.parameters[None], inputs)[0]
+        metric: Array = predict(self.form, self.scaling, self.parameters[None], inputs)[0]
+        return metric
 
     def published(self) -> dict[str, float]:
         """The paper's parameters."""
@@ -53,9 +54,7 @@ class FittedForm:
         )
 
 
-def predict(
-    form: Form, scaling: Scaling, parameters: Array, inputs: Mapping[str, Array]
-) -> Array:
+def predict(form: Form, scaling: Scaling, parameters: Array, inputs: Mapping[str, Array]) -> Array:
     """(problems, n) the metric, for (problems, k) parameters, at inputs as given."""
     return from_space(form, form.predict(parameters, scaling.scale(inputs))[0], scaling)
 
@@ -213,7 +212,8 @@ def prior_of(
 
 def residuals(rows: Rows, parameters: Array) -> Array:
     """(n,) observed less predicted, in the form's space."""
-    return rows.observed - rows.form.predict(parameters[None], rows.inputs)[0][0]
+    left: Array = rows.observed - rows.form.predict(parameters[None], rows.inputs)[0][0]
+    return left
 
 
 def residual_scale(rows: Rows, parameters: Array, weights: Array | None = None) -> float:

@@ -66,9 +66,7 @@ def rolling_origins(
                 continue
             seen.add(place)
             below = {name: column[fitted] for name, column in inputs.items()}
-            folds.append(
-                Fold(axis, float(cut), fitted, foretold, distance(below, dict(inputs)))
-            )
+            folds.append(Fold(axis, float(cut), fitted, foretold, distance(below, dict(inputs))))
     return folds
 
 
@@ -94,5 +92,6 @@ def distance(measured: Mapping[str, Array], at: Mapping[str, Array]) -> Array:
 def _cuts(values: Array) -> Array:
     """Values at which to cut: quantiles of the rows, each one of the values themselves."""
     shares = np.linspace(*_SHARES, CUTS)
-    found = np.unique(np.quantile(values, shares, method="lower"))
-    return found[found < values.max()]
+    found: Array = np.unique(np.quantile(values, shares, method="lower"))
+    below: Array = found[found < values.max()]
+    return below

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.rows import from_space, to_space
 from windtunnel.laws.folds import distance
 from windtunnel.laws.law import Law
+from windtunnel.laws.rows import from_space, to_space
 from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90, halfwidth
 
 WIDE = 0.05  # half-width of the range, as a share of the metric, above which a forecast is `wide`
@@ -115,9 +115,7 @@ def forecast_law(law: Law, target: Mapping[str, float]) -> LawForecast:
     fit = float(high - low) / (2 * NORMAL_90)
     half = halfwidth(law.spread, fit, nats)
     ends = from_space(form, np.array([said - half, said + half]), scaling)
-    axes = tuple(
-        _axis(name, law.inputs[name], float(at[name][0])) for name in form.inputs
-    )
+    axes = tuple(_axis(name, law.inputs[name], float(at[name][0])) for name in form.inputs)
     value = float(law(at)[0])
     share = float(ends[1] - ends[0]) / (2 * abs(value)) if value else math.inf
     verdict, reason = _judge(law, axes, nats, share)
@@ -154,9 +152,7 @@ def _axis(name: str, values: np.ndarray, target: float) -> Axis:
             f"the target's {name} lie {ratio:.3g} times beyond rows with only {count} values of "
             f"{name}; add a run at a third"
         )
-    return Axis(
-        name, (low, high), count, target, ratio, "cannot say" if reason else "ok", reason
-    )
+    return Axis(name, (low, high), count, target, ratio, "cannot say" if reason else "ok", reason)
 
 
 def _judge(law: Law, axes: tuple[Axis, ...], nats: float, share: float) -> tuple[Verdict, str]:

@@ -77,9 +77,7 @@ class HeldOut:
         }
 
 
-def foretell(
-    fitted: RunTable, foretold: RunTable, *, form: str = "auto", seed: int = 0
-) -> HeldOut:
+def foretell(fitted: RunTable, foretold: RunTable, *, form: str = "auto", seed: int = 0) -> HeldOut:
     """Fit a law to some rows and foretell others, which it never sees.
 
     Args:

@@ -76,12 +76,14 @@ class Rows:
 
 def to_space(form: Form, metric: Array, scaling: Scaling) -> Array:
     """The metric in the form's space, scaled."""
-    if form.space == "log":
-        return np.log(metric) - scaling.metric
-    return metric / np.exp(scaling.metric)
+    scaled: Array = (
+        np.log(metric) - scaling.metric if form.space == "log" else metric / np.exp(scaling.metric)
+    )
+    return scaled
 
 
 def from_space(form: Form, values: Array, scaling: Scaling) -> Array:
     """Back to the metric's own unit."""
     unit = np.exp(scaling.metric)
-    return np.exp(values) * unit if form.space == "log" else values * unit
+    metric: Array = np.exp(values) * unit if form.space == "log" else values * unit
+    return metric

@@ -83,9 +83,7 @@ def minimize_huber(
         np.zeros((problems, k)) if prior is None else np.broadcast_to(prior.centre, start.shape)
     )
     precision = (
-        np.zeros((problems, k))
-        if prior is None
-        else np.broadcast_to(prior.precision, start.shape)
+        np.zeros((problems, k)) if prior is None else np.broadcast_to(prior.precision, start.shape)
     )
 
     def objective_of(chosen: Array, rows: Rows, predictions: Array) -> Array:

@@ -10,7 +10,7 @@ from windtunnel.laws.forms.form import Form
 from windtunnel.laws.table import RunTable
 
 # By what has to vary, the richest first: the first set that the table has is taken. The forms in
-# it are compared by back-tests. Their special cases (over-training, kaplan) go by name.
+# it are compared by back-tests.
 _SUITED = (
     (("params", "experts"), ("routed",)),
     (("params", "tokens", "unique_tokens"), ("chinchilla", "data-constrained")),
@@ -20,6 +20,16 @@ _SUITED = (
     (("flops",), ("power-compute",)),
     (("steps",), ("curve-power", "curve-exponential")),
 )
+
+
+# Where rows are too few for any back-test, nothing can choose between forms or weigh beliefs: a
+# special case with fewer parameters stands in, as Gadre et al. 2024 do for five runs.
+_UNTESTED = {"chinchilla": "over-training"}
+
+
+def untested_form(form: Form) -> Form:
+    """What stands in for a form where nothing can be back-tested."""
+    return form_named(_UNTESTED.get(form.name, form.name))
 
 
 def suited_forms(table: RunTable) -> list[Form]:

@@ -34,8 +34,8 @@ def fit_words(law: Law, source: str) -> list[str]:
     rows = "" if summary["rows"] == ALL_ROWS else f", {summary['rows']} rows"
     if tested["folds"]:
         lines.append(
-            f"Chosen     of {len(summary['candidates'])} by back-tests inside the table{how}{rows}: "
-            f"larger runs foretold from smaller ones {tested['folds']} times, off by "
+            f"Chosen     of {len(summary['candidates'])} by back-tests inside the table{how}"
+            f"{rows}: larger runs foretold from smaller ones {tested['folds']} times, off by "
             f"{100 * tested['mean_abs_rel_error']:.2f} % on average"
         )
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windtunnel.cli.laws.inputs import Columns, FitPath, RunsPath, Where, open_law, open_runs
+from windtunnel.cli.laws.options import Columns, FitPath, RunsPath, Where, open_law, read_runs
 from windtunnel.cli.output import AsJson, end_with, show
 from windtunnel.errors import WindtunnelError
 
@@ -98,7 +98,7 @@ def compare(
     def fit(table: RunTable, form: str) -> Law:
         return fit_law(table, form=form, seed=0)
 
-    found = compare_runs(open_runs(runs, columns, where), by, parse_point(at), fit=fit)
+    found = compare_runs(read_runs(runs, columns, where), by, parse_point(at), fit=fit)
     show(
         {"by": by, "comparisons": [one.to_json() for one in found]},
         "\n".join(one.sentence for one in found),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from windtunnel.cli.laws.inputs import Columns, FitPath, RunsPath, Where, open_law, open_runs
+from windtunnel.cli.laws.options import Columns, FitPath, RunsPath, Where, open_law, read_runs
 from windtunnel.cli.output import AsJson, end_with, show
 
 FormName = Annotated[
@@ -29,7 +29,9 @@ def fit(
     from windtunnel.laws.fit_law import fit_law
     from windtunnel.laws.words import fit_words
 
-    law = fit_law(open_runs(runs, columns, where), form=form)
+    table = read_runs(runs, columns, where)
+    # A form asked for by name is fitted as its paper does: every row, nothing believed.
+    law = fit_law(table) if form == "auto" else fit_law(table, form=form, prior="none", rows="all")
     if plot is not None:
         from windtunnel.report.figures.frontier import draw_frontier
 
@@ -61,9 +63,7 @@ def forecast(
 
 def backtest(
     runs: RunsPath,
-    fit: Annotated[
-        str, typer.Option(metavar="WHERE", help='Rows to fit, such as "flops<1e20".')
-    ],
+    fit: Annotated[str, typer.Option(metavar="WHERE", help='Rows to fit, such as "flops<1e20".')],
     predict: Annotated[
         str, typer.Option(metavar="WHERE", help='Rows to foretell, such as "flops>=1e21".')
     ],
@@ -77,7 +77,7 @@ def backtest(
     from windtunnel.laws.where import rows_where
     from windtunnel.laws.words import held_out_words
 
-    table = open_runs(runs, columns, where)
+    table = read_runs(runs, columns, where)
     found = foretell(
         table.keep(rows_where(table, fit)), table.keep(rows_where(table, predict)), form=form
     )

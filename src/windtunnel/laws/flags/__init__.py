@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from windtunnel.laws.flags.dropping import DROPPING
-from windtunnel.laws.flags.flag import Flag, Mask, lines_of
+from windtunnel.laws.flags.flag import Flag, Mask, lines_of, rows_in_words
 from windtunnel.laws.flags.informing import INFORMING
 from windtunnel.laws.table import RunTable
 
@@ -20,11 +20,12 @@ def flag_rows(table: RunTable) -> tuple[Mask, list[Flag]]:
     """
     keep = np.ones(len(table), dtype=bool)
     flags = []
-    for rule, find, sentence in DROPPING:
+    for rule, find, reason in DROPPING:
         found = find(table, keep) & keep
         if found.any():
             keep &= ~found
-            flags.append(Flag(rule, lines_of(table, found), sentence(table, found), dropped=True))
+            words = f"{rows_in_words(table, found)}: {reason}; left out"
+            flags.append(Flag(rule, lines_of(table, found), words, dropped=True))
     kept = table.keep(keep)
     if len(kept):
         for inform in INFORMING:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from windtunnel.laws.flags.flag import Mask, rows_in_words
+from windtunnel.laws.flags.flag import Mask
 from windtunnel.laws.row_groups import row_groups, size_groups
 from windtunnel.laws.table import RunTable
 
@@ -74,15 +74,10 @@ def _duplicate(table: RunTable, keep: Mask) -> Mask:
     return wrong
 
 
-def _because(reason: str) -> Callable[[RunTable, Mask], str]:
-    return lambda table, found: f"{rows_in_words(table, found)} {reason}; left out"
-
-
-DROPPING: tuple[
-    tuple[str, Callable[[RunTable, Mask], Mask], Callable[[RunTable, Mask], str]], ...
-] = (
-    ("incomplete", _incomplete, _because("lack params, tokens or flops, or have 0 of them")),
-    ("diverged", _diverged, _because("diverged: the loss is no number or far too high")),
-    ("impossible", _impossible, _because("have a value that no such metric can take")),
-    ("duplicate", _duplicate, _because("repeat an earlier row cell by cell")),
+DROPPING: tuple[tuple[str, Callable[[RunTable, Mask], Mask], str], ...] = (
+    # First, so that a row counts once however often it is written.
+    ("duplicate", _duplicate, "every cell repeats an earlier row's"),
+    ("incomplete", _incomplete, "params, tokens or flops is empty or 0"),
+    ("diverged", _diverged, "the loss is missing, no number, or far too high"),
+    ("impossible", _impossible, "no such metric can take the value"),
 )

@@ -8,11 +8,12 @@ import numpy as np
 
 from windtunnel.laws.flags.flag import Flag, lines_of, many, rows_in_words
 from windtunnel.laws.reading.compute import compute_ratio
-from windtunnel.laws.row_groups import setting_columns, size_groups
+from windtunnel.laws.row_groups import row_groups, setting_columns, size_groups
 from windtunnel.laws.table import RunTable
 
 _FEW_TOKENS = 10.0  # a parameter; compute-optimal training takes about 20 (Hoffmann et al. 2022)
 _FAR_FLOPS = 3.0
+_LEAST_GRID = 3  # values of a setting at one size, below which there is no edge to speak of
 
 
 def _unannealed(table: RunTable) -> Iterator[Flag]:
@@ -32,7 +33,7 @@ def _unannealed(table: RunTable) -> Iterator[Flag]:
         yield Flag(
             "unannealed",
             lines_of(table, early),
-            f"{rows_in_words(table, early)} are checkpoints before the end of {many(runs, 'run')}: "
+            f"{rows_in_words(table, early)}: checkpoints before the end of {many(runs, 'run')}: "
             "their learning rate may not have come down yet; kept, and rows of a run stay together",
             dropped=False,
         )
@@ -47,35 +48,41 @@ def _under_trained(table: RunTable) -> Iterator[Flag]:
         yield Flag(
             "under-trained",
             lines_of(table, few),
-            f"{rows_in_words(table, few)} had fewer than {_FEW_TOKENS:g} tokens a parameter, and "
-            "most had more; kept unless back-tests are better without",
+            f"{rows_in_words(table, few)}: fewer than {_FEW_TOKENS:g} tokens a parameter, where "
+            "most have more; kept unless back-tests are better without",
             dropped=False,
         )
 
 
 def _edge_of_grid(table: RunTable) -> Iterator[Flag]:
     """The best of a grid at its edge."""
+    names = [name for name in ("lr", "batch_tokens", "weight_decay") if name in table.numbers]
+    if not names:
+        return
     group = size_groups(table)
+    grids = np.bincount(group)[group] >= _LEAST_GRID
+    if not grids.any():
+        return
+    table = table.keep(grids)
+    group = np.unique(group[grids], return_inverse=True)[1]
     better = -table.loss if table.metric.kind == "accuracy" else table.loss
     order = np.lexsort((better, group))
     best = order[np.unique(group[order], return_index=True)[1]]
-    for name in ("lr", "batch_tokens", "weight_decay"):
-        if name not in table.numbers:
-            continue
+    for name in names:
         values = table.numbers[name]
         pairs = np.unique(np.stack([group, values]), axis=1)
-        levels = np.bincount(pairs[0].astype(int), minlength=best.size)
+        levels = np.bincount(pairs[0].astype(int)[~np.isnan(pairs[1])], minlength=best.size)
         low, high = np.full(best.size, np.inf), np.full(best.size, -np.inf)
         np.fmin.at(low, group, values)
         np.fmax.at(high, group, values)
-        at_edge = (levels >= 3) & ((values[best] == low) | (values[best] == high))
+        tried = levels >= _LEAST_GRID
+        at_edge = tried & ((values[best] == low) | (values[best] == high))
         if at_edge.any():
-            rows = np.isin(np.arange(len(table)), best[at_edge])
             yield Flag(
                 "edge-of-grid",
-                lines_of(table, rows),
+                lines_of(table, np.isin(np.arange(len(table)), best[at_edge])),
                 f"the best {name} lies at the edge of what was tried in {at_edge.sum()} of "
-                f"{(levels >= 3).sum()} sizes: the optimum may be beyond; kept",
+                f"{many(int(tried.sum()), 'size')}: the optimum may be beyond; kept",
                 dropped=False,
             )
 
@@ -90,8 +97,8 @@ def _inconsistent(table: RunTable) -> Iterator[Flag]:
         yield Flag(
             "inconsistent",
             lines_of(table, odd),
-            f"{rows_in_words(table, odd)} have flops that do not go with params x tokens as the "
-            "others' do; kept: look for a slip",
+            f"{rows_in_words(table, odd)}: flops do not go with params x tokens as in the other "
+            "rows; kept: look for a slip",
             dropped=False,
         )
 
@@ -115,7 +122,7 @@ def _mixed(table: RunTable) -> Iterator[Flag]:
     for name in setting_columns(table):
         texts = table.labels[name]
         held = list(dict.fromkeys(texts))
-        if len(held) < 2:
+        if len(held) < 2 or _follows_size(table, name):
             continue
         shown = ", ".join(held[:4]) + (", ..." if len(held) > 4 else "")
         yield Flag(
@@ -125,6 +132,13 @@ def _mixed(table: RunTable) -> Iterator[Flag]:
             f'one at a time: --where "{name}=={held[0]}"',
             dropped=False,
         )
+
+
+def _follows_size(table: RunTable, name: str) -> bool:
+    """Whether a text only names the model's size."""
+    if "params" not in table.numbers:
+        return False
+    return bool(row_groups(table, ["params", name]).max() == row_groups(table, ["params"]).max())
 
 
 INFORMING: tuple[Callable[[RunTable], Iterator[Flag]], ...] = (

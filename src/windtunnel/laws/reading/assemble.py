@@ -9,8 +9,9 @@ import numpy as np
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.quantity import Quantity, check_unit
 from windtunnel.laws.reading.cells import Numbers, parse_cells
-from windtunnel.laws.reading.columns import Column, choose_columns, flag
+from windtunnel.laws.reading.columns import choose_columns
 from windtunnel.laws.reading.compute import check_compute, derive_missing
+from windtunnel.laws.reading.given import Column, flag
 from windtunnel.laws.reading.metric_values import read_metric
 from windtunnel.laws.reading.raw import Cells, RawTable
 from windtunnel.laws.solver import Array
@@ -146,4 +147,4 @@ def _texts(cells: Cells) -> tuple[str, ...]:
             "" if value != value else repr(int(value) if value.is_integer() else value)
             for value in cells.tolist()
         )
-    return tuple(cell.strip() for cell in cells)
+    return tuple(map(str.strip, cells))

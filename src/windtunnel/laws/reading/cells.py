@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.quantity import parse_quantity
+from windtunnel.laws.quantity import Quantity, parse_quantity
 from windtunnel.laws.reading.raw import Cells
 from windtunnel.laws.solver import Array
 
 _EMPTY = frozenset({"", "-", "--", "na", "n/a", "nan", "null", "none", "<na>"})
 _SAMPLE = 200  # distinct cells that tell numbers from texts
+_LEAST_SHARE = 0.1  # of numbers among them; the others are mistakes to be mended
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +37,22 @@ class Numbers:
     wrong: dict[int, str]
 
     @property
+    def empty(self) -> bool:
+        """Whether no cell holds a number."""
+        return bool(np.isnan(self.values).all()) and not self.wrong
+
+    @property
     def plain(self) -> bool:
         """Whether every cell is a bare number or empty."""
         return not (self.wrong or self.own_unit.any())
 
 
 def parse_cells(cells: Cells) -> Numbers | None:
-    """Read cells as numbers; None where most are texts or all are empty."""
+    """Read cells as numbers; None where nearly all are texts."""
     if isinstance(cells, np.ndarray):
-        return None if np.isnan(cells).all() else _bare(cells)
+        return _bare(cells)
     try:
-        values = np.array(list(map(float, cells)))
-        return None if np.isnan(values).all() else _bare(values)
+        return _bare(np.array(list(map(float, cells))))
     except ValueError:
         return _mixed(cells)
 
@@ -59,31 +64,36 @@ def _bare(values: Array) -> Numbers:
 def _mixed(cells: Sequence[str]) -> Numbers | None:
     distinct = [cell for cell in dict.fromkeys(cells) if cell.strip().lower() not in _EMPTY]
     sample = [_read(cell) for cell in itertools.islice(distinct, _SAMPLE)]
-    if 2 * sum(not isinstance(read, str) for read in sample) <= len(sample):
+    if sum(not isinstance(read, str) for read in sample) < _LEAST_SHARE * len(sample):
         return None
-    read = {cell: _read(cell) for cell in distinct}
-    found = [read.get(cell, _NOTHING) for cell in cells]
-    wrong = {row: value for row, value in enumerate(found) if isinstance(value, str)}
-    numbers = [_NOTHING if isinstance(value, str) else value for value in found]
+    values: dict[str, float] = {}
+    with_unit: dict[str, str] = {}
+    mistakes: dict[str, str] = {}
+    for cell in distinct:
+        read = _read(cell)
+        if isinstance(read, str):
+            mistakes[cell] = read
+            continue
+        values[cell] = read.value
+        if not read.bare:
+            with_unit[cell] = read.unit
     return Numbers(
-        np.array([value for value, _, _ in numbers]),
-        np.array([own for _, own, _ in numbers]),
-        frozenset(unit for _, _, unit in set(numbers)) - {""},
-        wrong,
+        np.array([values.get(cell, np.nan) for cell in cells], dtype=float),
+        np.array([cell in with_unit for cell in cells], dtype=bool),
+        frozenset(with_unit.values()) - {""},
+        {row: mistakes[cell] for row, cell in enumerate(cells) if cell in mistakes}
+        if mistakes
+        else {},
     )
 
 
-_NOTHING = (float("nan"), False, "")
-
-
-def _read(cell: str) -> tuple[float, bool, str] | str:
-    """Value, whether the cell brought a unit or suffix, and the unit; or what is wrong."""
+def _read(cell: str) -> Quantity | str:
+    """The amount in a cell, or what is wrong with it."""
     try:
-        return float(cell), False, ""
+        return Quantity(float(cell), "", bare=True)
     except ValueError:
         pass
     try:
-        quantity = parse_quantity(cell)
+        return parse_quantity(cell)
     except WindtunnelError as error:
         return str(error)
-    return quantity.value, not quantity.bare, quantity.unit

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.reading.columns import Column, flag
+from windtunnel.laws.reading.given import Column, flag
 from windtunnel.laws.solver import Array
 from windtunnel.laws.table import ColumnUse
 

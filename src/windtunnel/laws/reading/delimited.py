@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -13,6 +14,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.laws.reading.raw import RawTable, distinct_headings
 
 _DELIMITERS = (",", "\t", ";", "|")
+_BLOCK = 300  # rows; few enough to be gone before the garbage collector looks at them twice
 _NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
@@ -28,9 +30,8 @@ def read_delimited(text: str, source: str) -> RawTable:
         WindtunnelError: No headings, a row with too few or too many cells, quotes that never end,
             or commas that can be read in two ways.
     """
-    lines = _lines(text)
-    delimiter = _delimiter(lines)
-    found = _rows(lines, delimiter, source)
+    delimiter = _delimiter(text)
+    found = _rows(text, delimiter, source)
     first = next(found, None)
     if first is None:
         raise WindtunnelError(f"{source}: the file is empty; give a table with one row a run")
@@ -43,40 +44,47 @@ def read_delimited(text: str, source: str) -> RawTable:
             "with a line such as params,tokens,loss"
         )
     names = distinct_headings(headings)
-    numbers, rows = [], []
-    for line, row in found:
-        if len(row) != len(names):
-            row = _fitted(row, len(names), f"{source}, line {line}")
-        numbers.append(line)
-        rows.append(row)
-    if not rows:
+    numbers, blocks = [], []
+    # The collector leaves tuples of texts alone; a million lists would keep it busy for seconds.
+    while block := list(itertools.islice(found, _BLOCK)):
+        numbers.append(np.array([line for line, _ in block], dtype=np.int64))
+        rows = [
+            row if len(row) == len(names) else _fitted(row, len(names), f"{source}, line {line}")
+            for line, row in block
+        ]
+        blocks.append(tuple(zip(*rows, strict=True)))
+    if not numbers:
         raise WindtunnelError(f"{source}: there are headings but no rows; give one row a run")
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    columns = {
+        name: tuple(itertools.chain.from_iterable(parts))
+        for name, parts in zip(names, zip(*blocks, strict=True), strict=True)
+    }
     if delimiter != ",":
         columns = _with_points(columns, source)
-    return RawTable(source, "line", np.array(numbers, dtype=np.int64), columns)
+    return RawTable(source, "line", np.concatenate(numbers), columns)
 
 
-def _lines(text: str) -> list[str]:
+def _lines(text: str) -> Iterator[str]:
     """The lines with comments blanked, so that numbers of lines stay right."""
-    lines = io.StringIO(text, newline=None).readlines()
-    if "#" in text:
-        lines = ["\n" if line.lstrip().startswith("#") else line for line in lines]
-    return lines
+    lines = io.StringIO(text, newline=None)
+    if "#" not in text:
+        return lines
+    return ("\n" if line.lstrip().startswith("#") else line for line in lines)
 
 
-def _delimiter(lines: list[str]) -> str:
-    heading = next((line for line in lines if line.strip()), "")
+def _delimiter(text: str) -> str:
+    heading = next((line for line in _lines(text) if line.strip()), "")
     outside_quotes = re.sub(r'"[^"]*"', "", heading)
     return max(_DELIMITERS, key=outside_quotes.count)
 
 
-def _rows(lines: list[str], delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(iter(lines), delimiter=delimiter, skipinitialspace=True, strict=True)
+def _rows(text: str, delimiter: str, source: str) -> Iterator[tuple[int, list[str]]]:
+    lines = _lines(text)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
     begin = 1
     try:
         for row in reader:
-            if any(map(str.strip, row)):
+            if row and (row[0].strip() or any(map(str.strip, row))):
                 yield begin, row
             begin = reader.line_num + 1
     except csv.Error as error:

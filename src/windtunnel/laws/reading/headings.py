@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from windtunnel.laws.units import Unit, parse_unit
 
 _BRACKETS = re.compile(r"[(\[{](?P<inside>[^()\[\]{}]*)[)\]}]")
+_COPY = re.compile(r" \([0-9]+\)$")  # as headings that repeat are numbered
 _IN = re.compile(r"\bin (?P<unit>[a-z -]+)$", re.IGNORECASE)
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_SECTIONS = frozenset({"config", "cfg", "args", "hparams", "summary", "metrics"})  # of a logger
 _SCALES = frozenset({"k", "m", "mn", "b", "bn", "g", "t", "millions", "billions", "trillions"})
 # Units that say what is counted, so they are words of the heading as well: `PF-days`, `EFLOPs`.
 _FLOPS_WORDS = re.compile(
@@ -45,6 +47,7 @@ def parse_heading(text: str) -> Heading:
         if unit is not None:
             rest = text[: match.start()] + " " + text[match.end() :]
             return Heading(_words(rest), unit, match["inside"].strip())
+    text = _COPY.sub("", text)
     inside = _IN.search(text)
     if inside is not None and (unit := parse_unit(inside["unit"])) is not None:
         return Heading(_words(text[: inside.start()]), unit, inside["unit"])
@@ -59,4 +62,5 @@ def parse_heading(text: str) -> Heading:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    return tuple(re.findall(r"[a-z0-9%]+", _HUMPS.sub(" ", text).lower()))
+    words = re.findall(r"[a-z0-9%]+", _HUMPS.sub(" ", text).lower())
+    return tuple(words[1:] if len(words) > 1 and words[0] in _SECTIONS else words)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from windtunnel.laws.reading.choice import Choice
 from windtunnel.laws.reading.column_names import (
     FINAL_WORDS,
     LOSS_WORDS,
@@ -30,21 +30,6 @@ _UNIT_KINDS: Mapping[str, tuple[Kind, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class MetricChoice:
-    """Columns that may be the metric, those that fit best.
-
-    Attributes:
-        best: Headings that fit equally; one where the choice is clear, none where nothing fits.
-        reason: Why.
-        others: Headings that fit less well.
-    """
-
-    best: tuple[str, ...]
-    reason: str
-    others: tuple[str, ...]
-
-
 def kind_and_unit(heading: Heading) -> tuple[Kind, str]:
     """What a metric's heading says of it; a loss in nats where it says nothing.
 
@@ -68,7 +53,7 @@ def kind_and_unit(heading: Heading) -> tuple[Kind, str]:
     return "loss", "nats"
 
 
-def choose_metric(headings: Mapping[str, Heading]) -> MetricChoice:
+def choose_metric(headings: Mapping[str, Heading]) -> Choice:
     """Choose among numeric columns.
 
     A validation loss comes before a plain one, and a plain one before one on named data or in
@@ -89,10 +74,10 @@ def choose_metric(headings: Mapping[str, Heading]) -> MetricChoice:
         }
         if found:
             return _best(found)
-    return MetricChoice((), "", ())
+    return Choice()
 
 
-def _best(found: Mapping[str, Heading]) -> MetricChoice:
+def _best(found: Mapping[str, Heading]) -> Choice:
     data = {text: _data(heading) for text, heading in found.items()}
     validation = [text for text, words in data.items() if words & VALIDATION_WORDS]
     training = [text for text, words in data.items() if words & TRAIN_WORDS]
@@ -116,7 +101,7 @@ def _one_a_data_set(
     found: Mapping[str, Heading],
     data: Mapping[str, frozenset[str]],
     reason: str,
-) -> MetricChoice:
+) -> Choice:
     """Of columns that differ in their unit alone, the one in nats."""
     by_data: dict[frozenset[str], list[str]] = {}
     for text in texts:
@@ -125,7 +110,7 @@ def _one_a_data_set(
     for same in by_data.values():
         rank = {text: _PREFERRED.index(kind_and_unit(found[text])[1]) for text in same}
         best += [text for text in same if rank[text] == min(rank.values())]
-    return MetricChoice(tuple(best), reason, tuple(text for text in found if text not in best))
+    return Choice(tuple(best), reason, tuple(text for text in found if text not in best))
 
 
 def _data(heading: Heading) -> frozenset[str]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.reading.cells import Numbers
-from windtunnel.laws.reading.columns import Column, flag
+from windtunnel.laws.reading.given import Column, flag
 from windtunnel.laws.reading.metric_columns import kind_and_unit
 from windtunnel.laws.reading.raw import RawTable
 from windtunnel.laws.solver import Array
@@ -40,7 +40,7 @@ def read_metric(
     finite = values[np.isfinite(values)]
     heading = column.heading
     if unit == "perplexity":
-        if (finite <= 0).any():
+        if (values <= 0).any():
             row = int((values <= 0).argmax())
             raise WindtunnelError(
                 f"{raw.source}, {raw.place} {raw.lines[row]}, column '{heading}': a perplexity is "
