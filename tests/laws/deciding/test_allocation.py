@@ -103,6 +103,8 @@ def test_a_split_outside_the_ratios_varied_is_said(make_exact_law):
 def test_what_cannot_be_asked_is_refused(besiroglu):
     with pytest.raises(WindtunnelError, match="not a positive number"):
         allocate(besiroglu, float("nan"))
+    with pytest.raises(WindtunnelError, match=r"less than 0\.01 tokens a parameter"):
+        allocate(besiroglu, 1e22, most_tokens=4e6)
 
 
 def test_the_real_points(chinchilla_points):

@@ -102,6 +102,15 @@ def test_an_unsure_crossing_has_a_range(make_law):
     assert place.at.ci90[0] < place.at.value < place.at.ci90[1]
 
 
+def test_a_forecast_to_doubt_is_said(make_exact_law):
+    near = dataclasses.replace(make_exact_law().spread, reach=0.1)
+    far = {"params": 7e13, "tokens": 1.4e15}
+    found = compare_laws(make_exact_law(BETTER), make_exact_law(BASE, near), far)
+    assert found.trust == "cannot say"
+    assert "But of B at the target the runs cannot say: the target lies" in found.sentence
+    assert compare_laws(make_exact_law(BETTER), make_exact_law(BASE), TARGET).trust == "ok"
+
+
 def test_draws_of_one_seed_are_not_paired(noisy):
     """A law's draws against themselves, one by one, would differ nowhere."""
     assert all(one.share > 0 for one in compare_laws(noisy, noisy, TARGET).crossings)
@@ -109,5 +118,5 @@ def test_draws_of_one_seed_are_not_paired(noisy):
 
 def test_what_cannot_be_compared_is_refused(make_exact_law):
     law = make_exact_law()
-    with pytest.raises(WindtunnelError, match="positive tokens; write --at"):
+    with pytest.raises(WindtunnelError, match="--at: the target needs a positive tokens"):
         compare_laws(law, law, {"params": 7e9})

@@ -101,6 +101,14 @@ def test_no_budget_no_runs(make_law):
     assert "give a larger budget" in found.sentence
 
 
+def test_no_candidate_is_half_as_dear_as_the_target(make_law):
+    law = make_law(rows=small_rows())
+    assert training_flops(candidate_runs(law, TARGET, 1e30)).max() <= 3 * 7e9 * 1.4e11
+    # A target smaller than the runs there are leaves runs as large as those.
+    small = candidate_runs(law, {"params": 1e7, "tokens": 2e8}, 1e30)
+    assert 1e19 < training_flops(small).max() <= 3e19 * 1.001
+
+
 def test_candidates_keep_to_the_ratios_and_to_round_numbers(make_law):
     law = make_law(rows=small_rows())
     grid = candidate_runs(law, TARGET, 1e20)
@@ -111,8 +119,10 @@ def test_candidates_keep_to_the_ratios_and_to_round_numbers(make_law):
 
 
 def test_what_cannot_be_asked_is_refused(noisy):
-    with pytest.raises(WindtunnelError, match=r"positive tokens; write --target params=..."):
+    with pytest.raises(WindtunnelError, match=r"--target: the target needs a positive tokens"):
         next_runs(noisy, {"params": 7e9}, 1e20)
+    with pytest.raises(WindtunnelError, match="'chinchilla', which knows nothing of experts"):
+        next_runs(noisy, {**TARGET, "experts": 8.0}, 1e20)
     with pytest.raises(WindtunnelError, match="budget of -1"):
         next_runs(noisy, TARGET, -1)
     with pytest.raises(WindtunnelError, match="does not say what a run costs"):

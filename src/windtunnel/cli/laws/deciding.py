@@ -104,6 +104,8 @@ def compare(
         "\n".join(one.sentence for one in found),
         as_json,
     )
+    if any(one.trust == "cannot say" for one in found):
+        end_with("cannot say")
 
 
 def _cost(

@@ -98,12 +98,19 @@ def allocate(
         most_tokens: More are not to be had.
 
     Raises:
-        WindtunnelError: The budget is no positive number, or the law can't be asked.
+        WindtunnelError: The budget is no positive number or too large for the tokens there are,
+            or the law can't be asked.
     """
     if not (math.isfinite(flops) and flops > 0):
         raise WindtunnelError(f"allocation: a budget of {flops} FLOPs is not a positive number")
     surface = surface_of(law, fixed)
     spend = np.array([flops])
+    _, largest = size_bounds(spend, flops_per_token)
+    if flops / float(flops_per_token(largest)[0]) > most_tokens:
+        raise WindtunnelError(
+            f"allocation: {flops:.3g} FLOPs on {most_tokens:.3g} tokens at most would be less than "
+            f"{FEWEST_TOKENS:g} tokens a parameter; find more text, or spend less"
+        )
 
     def best(metric: Metric) -> float:
         found = optimal_params(

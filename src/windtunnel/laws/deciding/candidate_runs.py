@@ -13,11 +13,13 @@ from windtunnel.laws.solver import Array
 _STEP = 2.0  # between neighbouring sizes, and between neighbouring lengths
 _MOST_VALUES = 16  # of each
 _USUAL = (0.1, 0.9)
+_MOST_SHARE = 0.5
 
 
 def candidate_runs(law: Law, target: Mapping[str, float], budget: float) -> dict[str, Array]:
     """Sizes and lengths from the smallest measured up to the target's, within a budget.
 
+    None costs more than half of what the target does, or than the dearest run measured.
     Tokens a parameter stay within the middle 80 % of those measured and the target's: where only
     a stray run has been, a form is least to be trusted, and there its draws differ most.
     Inputs other than parameters, tokens and FLOPs are the target's.
@@ -33,7 +35,8 @@ def candidate_runs(law: Law, target: Mapping[str, float], budget: float) -> dict
     Raises:
         WindtunnelError: The form's inputs do not say what a run costs.
     """
-    training_flops({name: np.ones(1) for name in target})  # refuses, if it must
+    # A run nearly as dear as the target is no way to learn about it.
+    goal = float(training_flops({name: np.array([value]) for name, value in target.items()})[0])
     names = [name for name in ("params", "tokens", "flops") if name in target]
     axes = []
     for name in names:
@@ -44,7 +47,10 @@ def candidate_runs(law: Law, target: Mapping[str, float], budget: float) -> dict
     grid = dict(
         zip(names, (axis.ravel() for axis in np.meshgrid(*axes, indexing="ij")), strict=True)
     )
-    kept = training_flops(grid) <= budget
+    measured = {name: law.inputs[name] for name in names}
+    dearest = max(_MOST_SHARE * goal, float(training_flops(measured).max()))
+    costs = training_flops(grid)
+    kept = (costs <= budget) & (costs <= dearest)
     if "params" in grid and "tokens" in grid:
         ratios = grid["tokens"] / grid["params"]
         usual = np.quantile(law.inputs["tokens"] / law.inputs["params"], _USUAL)

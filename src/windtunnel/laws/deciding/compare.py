@@ -16,7 +16,9 @@ from windtunnel.laws.deciding.estimate import Estimate
 from windtunnel.laws.deciding.normal_spread import normal_spread
 from windtunnel.laws.deciding.optimum import optimal_params
 from windtunnel.laws.deciding.surface import Metric, surface_of
+from windtunnel.laws.deciding.target import check_target
 from windtunnel.laws.folds import distance
+from windtunnel.laws.forecasting import LawForecast, Verdict, forecast_law
 from windtunnel.laws.law import Law
 from windtunnel.laws.solver import Array
 from windtunnel.laws.spread import NORMAL_90, halfwidth
@@ -39,6 +41,7 @@ class Comparison:
         relative: Whether the difference is a share.
         verdict: Of the first: `better` or `worse` where the range leaves 0 out.
         chance: That one run of the first gets the lower loss.
+        trust: Verdict on the less trusted of the two forecasts.
         crossings: Where the two are equal, along compute at the best size for it and along tokens
             at the target's parameters; empty for forms that lack one of them.
         sentence: In words.
@@ -51,6 +54,7 @@ class Comparison:
     relative: bool
     verdict: ComparisonVerdict
     chance: float
+    trust: Verdict
     crossings: tuple[Crossing, ...]
     sentence: str
 
@@ -64,6 +68,7 @@ class Comparison:
             "relative": self.relative,
             "verdict": self.verdict,
             "chance": self.chance,
+            "trust": self.trust,
             "crossings": [one.to_json() for one in self.crossings],
             "sentence": self.sentence,
         }
@@ -86,7 +91,7 @@ def compare_laws(
         names: What to call them.
 
     Raises:
-        WindtunnelError: The forms differ, or the target lacks an input.
+        WindtunnelError: The forms differ, or the target is not one of the form.
     """
     form = first.fitted.form
     if form.name != second.fitted.form.name:
@@ -94,15 +99,7 @@ def compare_laws(
             f"compare: {names[0]} has the form '{form.name}' and {names[1]} "
             f"'{second.fitted.form.name}'; fit both with one --form"
         )
-    target = {}
-    for name in form.inputs:
-        value = at.get(name)
-        if value is None or not (math.isfinite(value) and value > 0):
-            raise WindtunnelError(
-                f"compare: the target needs a positive {name}; write --at "
-                + ",".join(f"{each}=..." for each in form.inputs)
-            )
-        target[name] = float(value)
+    target = check_target(form.inputs, at, form=form.name, flag="--at")
     relative = form.space == "log"
     point = {name: np.array([value]) for name, value in target.items()}
     losses = (float(first(point)[0]), float(second(point)[0]))
@@ -117,6 +114,7 @@ def compare_laws(
         difference = difference.through(math.expm1)
     chance = float(stats.norm.cdf(-middle / half * NORMAL_90)) if half > 0 else float(middle < 0)
     crossings = _crossings(first, second, target)
+    forecasts = (forecast_law(first, target), forecast_law(second, target))
     return Comparison(
         names,
         target,
@@ -125,8 +123,9 @@ def compare_laws(
         relative,
         verdict,
         chance,
+        max((one.verdict for one in forecasts), key=("ok", "wide", "cannot say").index),
         crossings,
-        _sentence(names, difference, relative, verdict, chance, crossings),
+        _sentence(names, difference, relative, verdict, chance, crossings, forecasts),
     )
 
 
@@ -150,6 +149,8 @@ def _crossings(first: Law, second: Law, target: Mapping[str, float]) -> tuple[Cr
     }
     compute = 6 * target["params"] * target["tokens"]
     least = float((6 * seen["params"] * seen["tokens"]).min())
+    # Fewer tokens a parameter than any run had are no place to look for a crossing.
+    fewest = float((seen["tokens"] / seen["params"]).min()) * target["params"]
     size = np.array(target["params"])
 
     def along_compute(flops: Array) -> Callable[[Metric], Array]:
@@ -165,7 +166,7 @@ def _crossings(first: Law, second: Law, target: Mapping[str, float]) -> tuple[Cr
     found = []
     for axis, line, low, here in (
         ("flops", along_compute, least, compute),
-        ("tokens", along_tokens, float(seen["tokens"].min()), target["tokens"]),
+        ("tokens", along_tokens, max(float(seen["tokens"].min()), fewest), target["tokens"]),
     ):
         places = np.geomspace(min(low, here), _BEYOND_TARGET * here, 41)
         loss = line(places)
@@ -184,6 +185,7 @@ def _sentence(
     verdict: ComparisonVerdict,
     chance: float,
     crossings: tuple[Crossing, ...],
+    forecasts: tuple[LawForecast, LawForecast],
 ) -> str:
     scale, unit = (100.0, " %") if relative else (1.0, "")
     value, low, high = (scale * each for each in (difference.value, *difference.ci90))
@@ -193,4 +195,10 @@ def _sentence(
         said += f"; one run of {names[0]} beats one of {names[1]} with a chance of {chance:.0%}."
     else:
         said = f"{names[0]} is {verdict} than {names[1]} at the target: {numbers}."
-    return " ".join([said, *(one.words(names) for one in crossings if one.at is not None)])
+    places = [one.words(names) for one in crossings if one.at is not None]
+    doubts = [
+        f"But of {name} at the target the runs {one.verdict}: {one.reason}."
+        for name, one in zip(names, forecasts, strict=True)
+        if one.verdict == "cannot say"
+    ]
+    return " ".join([said, *doubts, *places])

@@ -12,6 +12,7 @@ import numpy as np
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.deciding.candidate_runs import candidate_runs, training_flops
 from windtunnel.laws.deciding.normal_spread import normal_spread
+from windtunnel.laws.deciding.target import check_target
 from windtunnel.laws.folds import distance
 from windtunnel.laws.law import Law
 from windtunnel.laws.solver import Array
@@ -103,21 +104,13 @@ def next_runs(law: Law, target: Mapping[str, float], budget: float, *, most: int
         most: How many runs at most.
 
     Raises:
-        WindtunnelError: The budget is no positive number, the target lacks an input, or the
-            form's inputs do not say what a run costs.
+        WindtunnelError: The budget is no positive number, the target is not one of the
+            form, or the form's inputs do not say what a run costs.
     """
     if not (math.isfinite(budget) and budget > 0):
         raise WindtunnelError(f"next: a budget of {budget} FLOPs is not a positive number")
     form = law.fitted.form
-    at = {}
-    for name in form.inputs:
-        value = target.get(name)
-        if value is None or not (math.isfinite(value) and value > 0):
-            raise WindtunnelError(
-                f"next: the target needs a positive {name}; write --target "
-                + ",".join(f"{each}=..." for each in form.inputs)
-            )
-        at[name] = float(value)
+    at = check_target(form.inputs, target, form=form.name, flag="--target")
     grid = candidate_runs(law, at, budget)
     state = _State.of(law, at, grid)
     before = state.halfwidth()
