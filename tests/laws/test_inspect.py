@@ -33,7 +33,8 @@ def test_columns_cover_the_kept_rows() -> None:
     assert spans["flops"].ratio == pytest.approx(2.4e19 / 1.92e19)
     assert (spans["loss"].empty, spans["loss"].target, spans["loss"].ratio) == (1, None, None)
     assert found.others == {"width": 3}
-    assert found.flops_ratio == pytest.approx(1)
+    assert found.flops_ratio is None  # the flops were derived
+    assert inspected(flops=[6e17, 2.4e18, 9.6e18, 9.6e18]).flops_ratio == pytest.approx(0.5)
     assert inspected({"params": 3e8}).columns[0].ratio == 1.0
 
 

@@ -64,7 +64,8 @@ class Inspection:
         metric: What is predicted.
         columns: The canonical columns.
         others: Distinct values of each further column.
-        flops_ratio: Middle of flops / (6 x params x tokens); None where one is missing.
+        flops_ratio: Middle of flops / (6 x params x tokens); None where one is missing or was
+            derived from the others.
         flags: What the rules found.
         forms: Every form, and whether the columns allow it.
     """
@@ -170,7 +171,8 @@ def _finite(values: Array) -> Array:
 
 
 def _flops_ratio(table: RunTable) -> float | None:
-    if not {"params", "tokens", "flops"} <= table.numbers.keys() or not len(table):
+    uses = [table.use(name) for name in ("params", "tokens", "flops")]
+    if not len(table) or any(use is None or use.heading is None for use in uses):
         return None
     return float(np.median(compute_ratio(table.numbers)))
 

@@ -141,6 +141,9 @@ def test_mixed_settings() -> None:
     columns["loss"] = [value + 0.01 * place for place, value in enumerate(columns["loss"])]
     columns["mix"] = ["c4", "pile"] * 5
     assert '--where "mix==c4"' in flags_of(columns)["mixed"].sentence
+    columns["params"] = [1e8, 1e8, 3e8, 3e8, 5e8] * 2
+    columns["mix"] = [f"{size / 1e6:g}M model" for size in columns["params"]]
+    assert flags_of(columns) == {}
 
 
 def test_all_rows_may_go() -> None:

@@ -55,6 +55,8 @@ def table_with(
         ("steps", "global_step"),
         ("seed", "random_seed"),
         ("seconds", "train_runtime"),
+        ("seconds", "wall_time_s"),
+        ("loss", "L"),
     ],
 )
 def test_usual_names(name: str, heading: str) -> None:
@@ -163,6 +165,11 @@ def test_units_of_compute(heading: str, factor: float) -> None:
     table = table_from_columns({heading: [1.0, 2.0], "params": [1e9, 2e9], "loss": [3.0, 2.0]})
     assert table.numbers["flops"].tolist() == [factor, 2 * factor]
     assert table.numbers["tokens"][0] == pytest.approx(factor / 6e9)
+
+
+def test_units_of_time() -> None:
+    table = table_from_columns({**OTHERS, "wall_time_h": [1, 2, 3]})
+    assert table.numbers["seconds"].tolist() == [3600, 7200, 10800]
 
 
 def test_a_cell_s_own_unit_goes_before_the_heading_s() -> None:

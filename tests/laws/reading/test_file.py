@@ -55,6 +55,7 @@ def test_lines_count_the_heading_and_what_is_passed_over(tmp_path: Path) -> None
         "\n".join('"' + line.replace(",", '","') + '"' for line in PLAIN.splitlines()),
         PLAIN.replace(",", ", ").replace("1e8", '"100,000,000"'),
         PLAIN.replace(",", ";").replace(".", ",").replace("3,5", "3,50"),
+        "\n".join('"' + line.replace(",", '" , "') + '" ' for line in PLAIN.splitlines()),
         PLAIN.encode("utf-8-sig"),
         PLAIN.replace(",", "\t").encode("utf-16"),
         '{"params": 1e8, "tokens": 2e9, "loss": 3.5}\n\n'

@@ -135,10 +135,11 @@ def _mixed(table: RunTable) -> Iterator[Flag]:
 
 
 def _follows_size(table: RunTable, name: str) -> bool:
-    """Whether a text only names the model's size."""
+    """Whether a text is another name for the model's size: one for each, and each its own."""
     if "params" not in table.numbers:
         return False
-    return bool(row_groups(table, ["params", name]).max() == row_groups(table, ["params"]).max())
+    columns: tuple[list[str], ...] = ([name], ["params"], ["params", name])
+    return len({int(row_groups(table, names).max()) for names in columns}) == 1
 
 
 INFORMING: tuple[Callable[[RunTable], Iterator[Flag]], ...] = (

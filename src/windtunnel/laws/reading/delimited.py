@@ -17,6 +17,7 @@ _DELIMITERS = (",", "\t", ";", "|")
 _BLOCK = 300  # rows; few enough to be gone before the garbage collector looks at them twice
 _NUMBER = re.compile(r"[+-]?[0-9.]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+(?:e[+-]?[0-9]+)?", re.IGNORECASE)
+_LOOSE_QUOTE = re.compile(r'" +(?=[,;|\t\r\n]|$)')
 _THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2},[0-9]{3}")
 
 
@@ -66,7 +67,9 @@ def read_delimited(text: str, source: str) -> RawTable:
 
 def _lines(text: str) -> Iterator[str]:
     """The lines with comments blanked, so that numbers of lines stay right."""
-    lines = io.StringIO(text, newline=None)
+    lines: Iterator[str] = io.StringIO(text, newline=None)
+    if '" ' in text:  # blanks between a quote and the separator, which csv refuses
+        lines = (_LOOSE_QUOTE.sub('"', line) for line in lines)
     if "#" not in text:
         return lines
     return ("\n" if line.lstrip().startswith("#") else line for line in lines)

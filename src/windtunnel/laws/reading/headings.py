@@ -13,6 +13,8 @@ _IN = re.compile(r"\bin (?P<unit>[a-z -]+)$", re.IGNORECASE)
 _HUMPS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _SECTIONS = frozenset({"config", "cfg", "args", "hparams", "summary", "metrics"})  # of a logger
 _SCALES = frozenset({"k", "m", "mn", "b", "bn", "g", "t", "millions", "billions", "trillions"})
+_TIMES = frozenset({"time", "runtime", "walltime", "clock", "elapsed", "duration"})
+_TIME_UNITS = frozenset({"s", "sec", "secs", "seconds", "min", "minutes", "h", "hours", "days"})
 # Units that say what is counted, so they are words of the heading as well: `PF-days`, `EFLOPs`.
 _FLOPS_WORDS = re.compile(
     r"(?<![a-z])(?:(?:pf|pflops?|petaflops?)[\s_/-]*s?[\s_/-]*days?|[kmgtpezy]flops?|(?:giga|tera|peta|exa|zetta)flops?)(?![a-z])",
@@ -56,7 +58,8 @@ def parse_heading(text: str) -> Heading:
         rest = text[: flops.start()] + " flops " + text[flops.end() :]
         return Heading(_words(rest), unit, flops[0])
     words = _words(text)
-    if len(words) > 1 and words[-1] in _SCALES:
+    timed = len(words) > 1 and words[-2] in _TIMES and words[-1] in _TIME_UNITS
+    if timed or (len(words) > 1 and words[-1] in _SCALES):
         return Heading(words[:-1], parse_unit(words[-1]), words[-1])
     return Heading(words)
 

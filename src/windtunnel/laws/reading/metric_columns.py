@@ -74,7 +74,8 @@ def choose_metric(headings: Mapping[str, Heading]) -> Choice:
         }
         if found:
             return _best(found)
-    return Choice()
+    weak = tuple(text for text, heading in results.items() if heading.phrase == "l")
+    return Choice(weak, "its name fits, and nothing better is there")
 
 
 def _best(found: Mapping[str, Heading]) -> Choice:
@@ -85,11 +86,11 @@ def _best(found: Mapping[str, Heading]) -> Choice:
     named = [text for text in found if text not in {*validation, *training, *plain}]
     if validation:
         # A loss on named data is a validation loss too, though not called one.
-        return _one_a_data_set([*validation, *named], found, data, "a validation loss")
+        return _one_a_data_set([*validation, *named], found, data, "measured on held-out data")
     for texts, reason in (
         (plain, "the heading says it"),
-        (named, "the only loss but for training's"),
-        (training, "the only loss, though in training"),
+        (named, "the only one but for training's" if training else "the only one"),
+        (training, "the only one, though in training"),
     ):
         if texts:
             return _one_a_data_set(texts, found, data, reason)
