@@ -11,6 +11,7 @@ import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.candidates import ALL_ROWS, NO_PRIOR, Candidate, candidates, kept_rows
+from windtunnel.laws.deciding.cost import CostModel, measured_cost
 from windtunnel.laws.draws import DRAWS, draw_parameters
 from windtunnel.laws.fitting import FittedForm, fit_form, residuals
 from windtunnel.laws.flags import Flag, flag_rows
@@ -108,7 +109,8 @@ def fit_law(
         summary={},
     )
     seconds = time.perf_counter() - begun
-    return _with_summary(law, chosen, tests, flags, _floorless(thin), seconds)
+    cost = measured_cost(used.numbers)
+    return _with_summary(law, chosen, tests, flags, _floorless(thin), cost, seconds)
 
 
 def _wanted(name: str, table: RunTable) -> Form:
@@ -249,6 +251,7 @@ def _with_summary(
     tests: Sequence[RollingTest],
     flags: Sequence[Flag],
     floorless: bool,
+    cost: CostModel | None,
     seconds: float,
 ) -> Law:
     published = law.fitted.published()
@@ -271,6 +274,7 @@ def _with_summary(
         "n_used": int(law.observed.size),
         "flags": [flag.to_json() for flag in flags],
         "seconds": seconds,
+        "cost": None if cost is None else cost.to_json(),
         "backtest": scorecard(law, chosen),
         "candidates": [
             {**test.to_json(), "chosen": test is chosen}

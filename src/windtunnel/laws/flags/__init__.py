@@ -7,6 +7,7 @@ import numpy as np
 from windtunnel.laws.flags.dropping import DROPPING
 from windtunnel.laws.flags.flag import Flag, Mask, lines_of, rows_in_words
 from windtunnel.laws.flags.informing import INFORMING
+from windtunnel.laws.flags.untuned import untuned
 from windtunnel.laws.table import RunTable
 
 __all__ = ["Flag", "flag_rows"]
@@ -30,4 +31,6 @@ def flag_rows(table: RunTable) -> tuple[Mask, list[Flag]]:
     if len(kept):
         for inform in INFORMING:
             flags += inform(kept)
-    return keep, flags
+    # Last: what the others say of a grid, they say of the whole grid.
+    beaten, found_untuned = untuned(table, keep)
+    return keep & ~beaten, [*flags, *found_untuned]
