@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,7 @@ def test_an_export_of_a_chart_becomes_one_row_a_point(tmp_path: Path) -> None:
     text = (
         '"Step","small - eval/loss","small - eval/loss__MIN","small - eval/loss__MAX",'
         '"big - eval/loss","big - eval/loss__MIN","big - eval/loss__MAX"\n'
-        "100,4.0,4.0,4.0,3.9,3.9,3.9\n200,3.5,3.5,3.5,,,\n300,,,,3.1,3.1,3.1\n"
+        "100,4.0,3.8,4.2,3.9,3.7,4.1\n200,3.5,3.4,3.6,,,\n300,,,,3.1,3.0,3.2\n"
     )
     table = read(tmp_path, text)
     rows = zip(table.labels["run"], table.numbers["steps"], table.loss, table.lines, strict=True)
@@ -147,6 +148,7 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
     "negative loss": ("params,tokens,loss\n1e8,2e9,-3\n", "negative in every row"),
     "perplexity of 0": ("params,tokens,ppl\n1e8,2e9,20\n2e8,2e9,0\n", "line 3, column 'ppl'"),
     "no unit": ("params,tokens,loss\n7,1.5e11,3\n13,3e11,2\n", '--columns params="params (B)"'),
+    "no unit, to thousands": ("params,tokens,loss\n0.5,1e9,3\n7000,3e11,2\n", "in which unit"),
     "loss too high": ("params,tokens,loss\n1e8,2e9,35\n2e8,4e9,30\n", "(perplexity)"),
     "units at odds": ("N,D,C,loss\n1e8,2e9,1.2e12,3\n2e8,4e9,4.8e12,2\n", "1e-06 times 6 x 'N'"),
 }
@@ -276,6 +278,35 @@ def test_any_cells_are_read_or_refused(tmp_path: Path, heading: str, rows: list[
         assert "\n" not in str(error)
     else:
         assert np.isfinite(table.loss[keep]).all()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(["params", "tokens", "loss", "a b", ""]), inner, max_size=3
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.lists(
+        st.dictionaries(st.sampled_from(["params", "tokens", "loss", "config"]), JSON, max_size=4),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_any_json_is_read_or_refused(tmp_path: Path, rows: list[dict[str, object]]) -> None:
+    try:
+        flag_rows(read(tmp_path, "\n".join(map(json.dumps, rows))))
+    except WindtunnelError as error:
+        assert "\n" not in str(error)
 
 
 def test_a_large_file(tmp_path: Path) -> None:
