@@ -11,11 +11,14 @@ import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.folds import distance
+from windtunnel.laws.forms.chinchilla import MEAN, RATIO
 from windtunnel.laws.law import Law
 from windtunnel.laws.rows import from_space, to_space
 from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90, halfwidth
 
-WIDE = 0.05  # half-width of the range, as a share of the metric, above which a forecast is `wide`
+# Half-widths of the range, as shares of the metric, above which a forecast is `wide`, and above
+# which it says next to nothing.
+WIDE, WIDEST = 0.05, 0.25
 LEAST_VALUES = 3  # of an input, to foretell beyond it: through two values any curve goes
 # Back-tests speak for distances up to this many times their own, and none for more than so many
 # nats where there is none: published laws were trusted for a factor of a few hundred in compute.
@@ -174,6 +177,11 @@ def _judge(law: Law, axes: tuple[Axis, ...], nats: float, share: float) -> tuple
             f"{math.exp(supported):.3g} times at most; add larger runs",
         )
     width = f"the range is +-{100 * share:.1f} %"
+    loose = set(law.fitted.at_bounds()) & {MEAN.name, RATIO.name}
+    if nats > 0 and loose:
+        return "cannot say", f"the rows do not fix {', '.join(sorted(loose))}; vary sizes more"
+    if share > WIDEST:
+        return "cannot say", f"{width}, which says next to nothing; add larger runs"
     if law.spread.groups < LEAST_GROUPS:
         return (
             "wide",

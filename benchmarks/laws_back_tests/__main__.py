@@ -1,0 +1,191 @@
+"""Every back-test that the data's README names, and every scale of six files left out in turn.
+
+Default settings throughout, no switch for any file; beside them a plain fit (Chinchilla's form,
+many starts, Huber, all rows) with its percentile bootstrap.
+
+    python benchmarks/laws_back_tests --write      puts tables into benchmarks/results
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from measure import Side, ours, plain
+from settings import DATA, NAMED, datasets, named_rows, scales
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import committed
+
+LEAST_ROWS = 8  # to fit, when a scale is left out
+
+
+def numbers(side: Side) -> dict[str, float]:
+    """Errors, coverage and widths of one side, in percent."""
+    return {
+        "mean_abs": 100 * float(np.abs(side.errors).mean()),
+        "max_abs": 100 * float(np.abs(side.errors).max()),
+        "bias": 100 * float(side.errors.mean()),
+        "coverage": 100 * float(side.inside.mean()),
+        "halfwidth": 100 * float(np.median(side.halfwidths)),
+        "interval_score": 100 * float(side.interval_score.mean()),
+    }
+
+
+def pooled(sides: list[Side]) -> dict[str, float]:
+    """All rows of all tests together, and the median width over the median error."""
+    joined = Side(
+        *(np.concatenate([getattr(s, k) for s in sides]) for k in ("errors", "low", "high"))
+    )
+    ratio = float(np.median(joined.halfwidths) / np.median(np.abs(joined.errors)))
+    by_test = 100 * float(np.mean([side.inside.mean() for side in sides]))
+    return {**numbers(joined), "halfwidth_over_error": ratio, "coverage_by_test": by_test}
+
+
+def named_tests() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """The named back-tests."""
+    rows, mine, theirs = [], [], []
+    for test in NAMED:
+        fitted, foretold = named_rows(test)
+        side, shown, how = ours(fitted, foretold)
+        other = plain(fitted, shown, "chinchilla")
+        mine.append(side)
+        theirs.append(other)
+        rows.append(
+            {
+                "name": test.name,
+                "n": side.errors.size,
+                "published_plain": test.published,
+                **how,
+                "ours": numbers(side),
+                "plain": numbers(other),
+            }
+        )
+        print(f"{test.name}: {rows[-1]['ours']}", flush=True)
+    return rows, {"ours": pooled(mine), "plain": pooled(theirs)}
+
+
+def scale_tests() -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Each scale of each file left out in turn; the largest is an extrapolation."""
+    rows = []
+    sides: dict[str, list[Side]] = {"ours": [], "plain": []}
+    for name, table in datasets():
+        routed = name.startswith("routed")
+        parts: dict[str, list[Side]] = {"inner": [], "largest": [], "plain": [], "plain_inner": []}
+        every = scales(table)
+        for place, mask in enumerate(every):
+            kept = table.keep(~mask)
+            if len(kept) < LEAST_ROWS or place == 0:
+                continue
+            side, shown, how = ours(kept, table.keep(mask))
+            other = plain(kept, shown, "routed" if routed else "chinchilla")
+            last = place == len(every) - 1
+            parts["largest" if last else "inner"].append(side)
+            parts["plain" if last else "plain_inner"].append(other)
+            sides["ours"].append(side)
+            sides["plain"].append(other)
+        row: dict[str, Any] = {"name": name, "scales": len(every), "form": how["form"]}
+        for part, found in parts.items():
+            row[part] = pooled(found) if found else None
+        rows.append(row)
+        print(f"{name}: {row['largest']}", flush=True)
+    return rows, {side: pooled(found) for side, found in sides.items()}
+
+
+def page(content: dict[str, Any], where: dict[str, Any]) -> str:
+    """The committed page."""
+    named, scaled = content["named"], content["left_out"]
+    lines = [
+        "# Back-tests of laws on real runs",
+        "",
+        "Default settings, no switch for any file. *Plain*: Chinchilla's form (for routed models "
+        "Clark et al.'s), many starts, Huber, all rows, percentile bootstrap by run. Errors and "
+        "half-widths in percent of the loss.",
+        "",
+        "## Named in the data's README",
+        "",
+        "| back-test | rows | mean error | plain | largest | bias | inside 90 % | half-width "
+        "| verdict | chosen |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in named["tests"]:
+        own = row["ours"]
+        lines.append(
+            f"| {row['name']} | {row['n']} | {own['mean_abs']:.2f} | {row['plain']['mean_abs']:.2f} "
+            f"| {own['max_abs']:.1f} | {own['bias']:+.2f} | {own['coverage']:.0f} % "
+            f"| {own['halfwidth']:.1f} | {row['verdict']} "
+            f"| {row['form']}, prior {row['prior']}, {row['rows']} |"
+        )
+    lines += ["", *_pooled_lines(named["pooled"])]
+    lines += [
+        "",
+        "## Every scale left out in turn",
+        "",
+        "Sizes, or octaves of sizes where there are more than twelve; the smallest is always kept. "
+        "Inner scales are interpolated, the largest is foretold from all smaller ones.",
+        "",
+        "| runs | scales | inner error | plain | inside 90 % | largest error | plain "
+        "| inside 90 % | half-width |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in scaled["tests"]:
+        inner, largest = row["inner"], row["largest"]
+        lines.append(
+            f"| {row['name']} | {row['scales']} "
+            + (
+                f"| {inner['mean_abs']:.2f} | {row['plain_inner']['mean_abs']:.2f} "
+                f"| {inner['coverage']:.0f} % "
+                if inner
+                else "| | | "
+            )
+            + (
+                f"| {largest['mean_abs']:.2f} | {row['plain']['mean_abs']:.2f} "
+                f"| {largest['coverage']:.0f} % | {largest['halfwidth']:.1f} |"
+                if largest
+                else "| | | | |"
+            )
+        )
+    lines += ["", *_pooled_lines(scaled["pooled"])]
+    return "\n".join([*lines, *committed.footer("laws_back_tests", where)])
+
+
+def _pooled_lines(found: dict[str, Any]) -> list[str]:
+    own, other = found["ours"], found["plain"]
+    return [
+        f"All rows together: {own['coverage']:.0f} % inside the 90 % ranges (plain "
+        f"{other['coverage']:.0f} %; every test counting the same {own['coverage_by_test']:.0f} and "
+        f"{other['coverage_by_test']:.0f} %), median half-width {own['halfwidth_over_error']:.2f} "
+        f"times the median error, mean interval score {own['interval_score']:.2f} (plain "
+        f"{other['interval_score']:.2f}).",
+    ]
+
+
+def main() -> None:
+    """Measure, print, and write if asked."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--write", action="store_true")
+    parser.add_argument("--named", action="store_true", help="only the named ones")
+    options = parser.parse_args()
+    if not DATA.exists():
+        raise SystemExit(f"{DATA} is not there; this benchmark needs the shared data")
+    tests, together = named_tests()
+    content: dict[str, Any] = {"named": {"tests": tests, "pooled": together}}
+    if options.named:
+        return
+    tests, together = scale_tests()
+    content["left_out"] = {"tests": tests, "pooled": together}
+    where = committed.environment()
+    text = page(content, where)
+    print(text)
+    if options.write:
+        committed.write("laws_back_tests", {**content, **where}, text)
+
+
+if __name__ == "__main__":
+    main()
