@@ -77,6 +77,11 @@ def fit_law(
             f"{table.source}: {len(used)} rows are left to fit and at least {LEAST_ROWS} are "
             "needed; add runs, or see `windtunnel laws inspect` for what was left out and why"
         )
+    if np.ptp(used.loss) == 0:
+        raise WindtunnelError(
+            f"{table.source}: {used.metric.name} is {used.loss[0]:g} in every row, so there is "
+            "nothing to fit; is it the right column? --columns loss=..."
+        )
     inputs = {name: used.numbers[name] for name in names}
     flags += _outliers(forms[0], inputs, used)
     doubtful = _doubtful(flags, used) if rows == "auto" else {}
@@ -105,6 +110,7 @@ def fit_law(
         metric=used.metric.name,
         inputs={name: inputs[name][kept] for name in candidate.form.inputs},
         observed=used.loss[kept],
+        held=_held(used.keep(kept), candidate.form),
         spread=spread,
         summary={},
     )
@@ -234,6 +240,15 @@ def _left_out(candidate: Candidate, table: RunTable, kept: np.ndarray) -> list[F
             dropped=True,
         )
     ]
+
+
+def _held(table: RunTable, form: Form) -> dict[str, float]:
+    sizes = {
+        name: table.numbers[name]
+        for name in ("params", "tokens", "unique_tokens", "experts")
+        if name in table.numbers and name not in form.inputs
+    }
+    return {name: float(values[0]) for name, values in sizes.items() if np.all(values == values[0])}
 
 
 def _floorless(rows: Rows) -> bool:
