@@ -37,10 +37,10 @@ Group = tuple[tuple[float, float], Array]
 Rule = Callable[[list[Group], tuple[float, float]], Array]
 
 
-def read_groups() -> list[Group]:
+def read_groups(path: Path) -> list[Group]:
     """The grids, by size."""
     groups: dict[tuple[float, float], list[tuple[float, float, float]]] = {}
-    with DATA.open() as file:
+    with path.open() as file:
         for row in csv.DictReader(file):
             size = float(row["params"]), float(row["tokens"])
             run = float(row["lr"]), float(row["batch_tokens"]), float(row["loss"])
@@ -141,11 +141,12 @@ def variants(groups: list[Group], draws: int) -> list[dict[str, Any]]:
         ("_DELTA", 3.0),
     ):
         kept = getattr(tuning, name)
+        words = name.strip("_").lower().replace("_", " of ")
         setattr(tuning, name, value)
         try:
             rows.append(
                 {
-                    "choice": f"{name.strip('_').lower().replace('_', ' of ')} {value:g} instead of {kept:.3g}",
+                    "choice": f"{words} {value:g} instead of {kept:.3g}",
                     "full": float(np.mean(left_out(surface(), groups, groups))),
                     "ten": float(np.mean(over_draws(surface(), groups, draws))),
                 }
@@ -155,9 +156,9 @@ def variants(groups: list[Group], draws: int) -> list[dict[str, Any]]:
     return rows
 
 
-def measure(draws: int) -> dict[str, Any]:
+def measure(path: Path, draws: int) -> dict[str, Any]:
     """Everything the tables show."""
-    groups = read_groups()
+    groups = read_groups(path)
     started = time.perf_counter()
     rules: dict[str, Rule] = {
         "ours": surface(),
@@ -233,12 +234,13 @@ def report(found: dict[str, Any]) -> str:
 def main() -> None:
     """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DATA, help="steplaw_dense_small.csv")
     parser.add_argument("--draws", type=int, default=100)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    if not DATA.exists():
-        sys.exit(f"{DATA} is not here: these runs are not part of the package")
-    found = measure(options.draws)
+    if not options.data.exists():
+        sys.exit(f"{options.data} is not here: these runs are not part of the package")
+    found = measure(options.data, options.draws)
     text = report(found)
     print(text)
     if options.write:
