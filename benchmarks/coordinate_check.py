@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import argparse as module_with_text
 import inspect
-import json
-import platform
 import runpy
 import time
 from collections.abc import Iterable
@@ -21,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from committed import machine, write
 from torch import Tensor
 
 from windtunnel.models.gpt import GPTFamily
@@ -29,7 +28,6 @@ from windtunnel.parametrization.verdict import SMALLEST_MISTAKE, THRESHOLD
 from windtunnel.scale import Scale
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "results"
 PLANTED = HERE.parent / "tests" / "parametrization" / "mistakes.py"
 MISTAKES = runpy.run_path(str(PLANTED))["MISTAKES"]
 TEXT = torch.tensor(list(inspect.getsource(module_with_text).encode()))
@@ -139,21 +137,19 @@ def _grouped(rows: list[dict[str, Any]], *keys: str) -> dict[tuple[Any, ...], li
     return groups
 
 
-def write(rules: list[dict[str, Any]], mistakes: list[dict[str, Any]]) -> None:
+def commit(rules: list[dict[str, Any]], mistakes: list[dict[str, Any]]) -> None:
     """Put what there is into the results folder."""
-    machine = f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
+    where = machine()
     content = {
-        "machine": machine,
+        "machine": where,
         "threshold": THRESHOLD,
         "smallest_mistake": SMALLEST_MISTAKE,
         "rules": rules,
         "mistakes": mistakes,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "coordinate_check.json").write_text(json.dumps(content, indent=2) + "\n")
-    text = f"# Coordinate check\n\n{(__doc__ or '').strip()}\n\nMachine: {machine}.\n\n"
+    text = f"# Coordinate check\n\n{(__doc__ or '').strip()}\n\nMachine: {where}.\n\n"
     text += f"## Rules\n\n{rule_table(rules)}\n## Planted mistakes\n\n{mistake_table(mistakes)}"
-    (RESULTS / "coordinate_check.md").write_text(text)
+    write("coordinate_check", content, text)
 
 
 def main() -> None:
@@ -173,7 +169,7 @@ def main() -> None:
             f"after {number + 1} sets\n{rule_table(rules)}\n{mistake_table(mistakes)}", flush=True
         )
         if arguments.write:
-            write(rules, mistakes)
+            commit(rules, mistakes)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
-import platform
 import sys
 import warnings
 from pathlib import Path
@@ -22,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import torch
+from committed import machine, write
 from oracle_equality import against_mup, against_unit_scaling
 from oracle_models import MLP, Transformer
 from oracle_sides import Mup, UnitScaling
@@ -29,7 +28,6 @@ from oracle_table import groups_of_eight_blocks, outcome, rows
 
 from windtunnel.scale import Scale
 
-RESULTS = Path(__file__).parent / "results"
 ALPHAS = {
     "alpha_ffn_act": 2.0,
     "alpha_attn_softmax": 3.0,
@@ -126,13 +124,10 @@ def main() -> None:
     table["parameter groups for eight blocks"] = groups_of_eight_blocks(*sides)
     print(report(equal, table))
     if arguments.write:
-        machine = (
-            f"{platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
-        )
-        content = {"machine": machine, "equalities": equal, "table": table}
-        (RESULTS / "oracles.json").write_text(json.dumps(content, indent=2) + "\n")
-        head = f"# Oracles\n\n{NOTES}\nMachine: {machine}.\n\n"
-        (RESULTS / "oracles.md").write_text(head + report(equal, table))
+        where = machine()
+        content = {"machine": where, "equalities": equal, "table": table}
+        head = f"# Oracles\n\n{NOTES}\nMachine: {where}.\n\n"
+        write("oracles", content, head + report(equal, table))
 
 
 if __name__ == "__main__":

@@ -14,37 +14,31 @@ The table is printed; --write also puts it into benchmarks/results/param_groups.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
-import os
-import platform
 import statistics
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
+from committed import environment, footer, write
 from torch import nn
 
 from windtunnel.models.gpt import GPTFamily
 from windtunnel.parametrization.groups import param_groups
 from windtunnel.parametrization.plan import plan
 from windtunnel.scale import Scale
-from windtunnel.training.device import usable_cores
-from windtunnel.training.environment import cpu_model
 
-RESULTS = Path(__file__).parent / "results"
-VOCABULARIES = (256, 50_257)
-BASE, TARGET = Scale(64, 2), Scale(256, 4)
+BASE = Scale(64, 2)
+# Vocabulary and target: 3.5, 29 and 108 million parameters.
+SIZES = ((256, Scale(256, 4)), (50_257, Scale(256, 4)), (50_257, Scale(768, 4)))
 RULES = ("mup", "completep")
 LIMIT = 1.03
 WARM_UP = 10
 
 
-def subject(family: GPTFamily) -> nn.Module:
+def subject(family: GPTFamily, target: Scale) -> nn.Module:
     """The model, with gradients that stay."""
     torch.manual_seed(0)
-    model = family.build(TARGET)
+    model = family.build(target)
     for parameter in model.parameters():
         parameter.grad = torch.randn_like(parameter)
     return model
@@ -57,11 +51,11 @@ def milliseconds(optimizer: torch.optim.Optimizer) -> float:
     return 1e3 * (time.process_time() - began)
 
 
-def measure(rule: str, vocabulary: int, steps: int) -> dict[str, Any]:
+def measure(rule: str, vocabulary: int, target: Scale, steps: int) -> dict[str, Any]:
     """One case: the median step of both sides and their ratio."""
     family = GPTFamily(vocabulary_size=vocabulary)
-    model = subject(family)
-    planned = plan(family, BASE, TARGET, rule)
+    model = subject(family, target)
+    planned = plan(family, BASE, target, rule)
     groups = param_groups(model, planned, lr=1e-3, weight_decay=0.1)
     sides = {
         "planned": torch.optim.AdamW(groups, fused=True),
@@ -76,6 +70,8 @@ def measure(rule: str, vocabulary: int, steps: int) -> dict[str, Any]:
     return {
         "rule": rule,
         "vocabulary": vocabulary,
+        "width": target.width,
+        "depth": target.depth,
         "groups": len(groups),
         "parameters": sum(p.numel() for p in model.parameters()),
         "median_milliseconds": medians,
@@ -89,22 +85,16 @@ def summarise(steps: int) -> dict[str, Any]:
     torch.set_num_threads(1)
     return {
         "steps": steps,
-        "cases": [measure(rule, size, steps) for size in VOCABULARIES for rule in RULES],
-        "environment": {
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "cpu": cpu_model(),
-            "cores": usable_cores(),
-            "load": os.getloadavg()[0],
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
+        "cases": [measure(rule, *size, steps) for size in SIZES for rule in RULES],
+        "environment": environment(),
     }
 
 
 def row(case: dict[str, Any]) -> str:
     """One case as a row of the table."""
     medians = case["median_milliseconds"]
-    size = f"{case['vocabulary']:,} | {case['parameters'] / 1e6:.1f} M"
+    size = f"{case['vocabulary']:,} | {case['width']} x {case['depth']}"
+    size += f" | {case['parameters'] / 1e6:.1f} M"
     return (
         f"| {case['rule']} | {size} | {case['groups']} | {medians['planned']:.2f} |"
         f" {medians['one']:.2f} | {case['ratio']:.3f} | {case['limit']} |"
@@ -113,23 +103,18 @@ def row(case: dict[str, Any]) -> str:
 
 def page(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
-    where = ", ".join(f"{name} {value}" for name, value in summary["environment"].items())
     return "\n".join(
         [
             "# An optimizer step over a plan's parameter groups beside one over a single group",
             "",
-            f"Family gpt, width {TARGET.width}, depth {TARGET.depth}, base {BASE.width} x "
-            f"{BASE.depth}, fused AdamW, fp32, one thread; medians of the "
-            f"processor time of {summary['steps']} steps each, in turns.",
+            f"Family gpt, base {BASE.width} x {BASE.depth}, fused AdamW, fp32, one thread; medians "
+            f"of the processor time of {summary['steps']} steps each, in turns.",
             "",
-            "| rule | vocabulary | parameters | groups | planned, ms | one, ms | ratio | at most |",
-            "|---|---|---|---|---|---|---|---|",
+            "| rule | vocabulary | width x depth | parameters | groups | planned, ms | one, ms "
+            "| ratio | at most |",
+            "|---|---|---|---|---|---|---|---|---|",
             *(row(case) for case in summary["cases"]),
-            "",
-            f"Measured on: {where}.",
-            "",
-            "Made by `python benchmarks/param_groups.py --write`.",
-            "",
+            *footer("param_groups", summary["environment"]),
         ]
     )
 
@@ -143,9 +128,7 @@ def main() -> None:
     summary = summarise(options.steps)
     print(page(summary))
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "param_groups.json").write_text(json.dumps(summary, indent=2) + "\n")
-        (RESULTS / "param_groups.md").write_text(page(summary))
+        write("param_groups", summary, page(summary))
 
 
 if __name__ == "__main__":

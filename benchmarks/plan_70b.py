@@ -17,10 +17,10 @@ import subprocess
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from committed import footer, write
+
 CONFIG = {
     "model_type": "llama",
     "hidden_size": 8192,
@@ -91,7 +91,6 @@ def summarised(runs: list[dict[str, Any]]) -> dict[str, Any]:
 def table(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
     run = summary["measured"][0]
-    place = ", ".join(f"{name} {value}" for name, value in summary["environment"].items())
     return "\n".join(
         [
             "# Planning a model of 70 billion parameters",
@@ -106,11 +105,7 @@ def table(summary: dict[str, Any]) -> str:
             f"| seconds, most | {summary['most_seconds']:.2f} | {LIMIT_SECONDS:g} |",
             f"| memory above the imports, MB, most | {summary['most_bytes'] / 1e6:.0f} | "
             f"{LIMIT_BYTES / 1e6:.0f} |",
-            "",
-            f"Measured on: {place}.",
-            "",
-            "Made by `python benchmarks/plan_70b.py --write`.",
-            "",
+            *footer("plan_70b", summary["environment"]),
         ]
     )
 
@@ -134,9 +129,7 @@ def main() -> None:
     page = table(summary)
     print(page)
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "plan_70b.json").write_text(json.dumps(summary, indent=2) + "\n")
-        (RESULTS / "plan_70b.md").write_text(page)
+        write("plan_70b", summary, page)
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from committed import write
 from scipy import stats
 
-RESULTS = Path(__file__).parent / "results"
 COMMAND = [sys.executable, "-c", "from windtunnel.cli import main; main()"]
 
 
@@ -119,10 +119,8 @@ def main() -> None:
     text = f"{made}; {machine}.\n\n{table(rows)}\n\n{digest(rows)}\n"
     print(text)
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
         result = {"made_at": made, "machine": machine, "seeds": rows}
-        (RESULTS / "quickstart_seeds.json").write_text(json.dumps(result, indent=1) + "\n")
-        (RESULTS / "quickstart_seeds.md").write_text(f"# The quickstart over seeds\n\n{text}")
+        write("quickstart_seeds", result, f"# The quickstart over seeds\n\n{text}", indent=1)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ The table is printed; --write also puts it into benchmarks/results/seed_noise.{j
 from __future__ import annotations
 
 import argparse
-import json
 import multiprocessing
 import platform
 import statistics
@@ -20,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from committed import write
 
-RESULTS = Path(__file__).parent / "results"
 WIDTHS = (16, 32, 64)
 LENGTHS = (240_640, 480_256, 960_512)  # tokens
 LEARNING_RATE = 2.0**-6
@@ -103,9 +102,7 @@ def main() -> None:
     )
     print(text)
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "seed_noise.json").write_text(json.dumps(rows, indent=1) + "\n")
-        (RESULTS / "seed_noise.md").write_text(f"# Noise between seeds\n\n{text}")
+        write("seed_noise", rows, f"# Noise between seeds\n\n{text}", indent=1)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ alike. The table is printed; --write also puts it into benchmarks/results/startu
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import statistics
 import subprocess
@@ -17,7 +16,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).parent / "results"
+from committed import footer, write
+
 USE_ALL = "import windtunnel\nfor name in windtunnel.__all__: getattr(windtunnel, name)"
 CASES = {
     "python": ["-c", "pass"],
@@ -100,7 +100,6 @@ def table(summary: dict[str, Any]) -> str:
         f"| {name}, above torch (limit {LIMIT_ABOVE_TORCH} s) | {value:.3f} |"
         for name, value in added.items()
     ]
-    place = ", ".join(f"{name} {value}" for name, value in where.items())
     return "\n".join(
         [
             "# Start-up times",
@@ -111,11 +110,7 @@ def table(summary: dict[str, Any]) -> str:
             "| case | seconds |",
             "|---|---|",
             *rows,
-            "",
-            f"Measured on: {place}.",
-            "",
-            "Made by `python benchmarks/startup.py --write`.",
-            "",
+            *footer("startup", where),
         ]
     )
 
@@ -130,9 +125,7 @@ def main() -> None:
     page = table(summary)
     print(page)
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "startup.json").write_text(json.dumps(summary, indent=2) + "\n")
-        (RESULTS / "startup.md").write_text(page)
+        write("startup", summary, page)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
-import json
 import multiprocessing
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -26,18 +22,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from committed import environment, footer, write
 from torch import nn
 
 from windtunnel.data.batches import TokenBatches
 from windtunnel.data.corpus import Corpus
 from windtunnel.models import Family, build_family
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
-from windtunnel.training.device import usable_cores
-from windtunnel.training.environment import cpu_model
 from windtunnel.training.loop import train
 from windtunnel.training.memory import keep_freed_memory
 
-RESULTS = Path(__file__).parent / "results"
 LENGTH, SEQUENCES, DEPTH = 64, 16, 2  # the quickstart's: 1,024 tokens a step
 WIDTHS = (64, 128)
 LIMIT_ALONE, LIMIT_SIDE_BY_SIDE = 0.97, 0.95
@@ -193,14 +187,7 @@ def measure(rounds: int, seconds: float, keep: bool) -> dict[str, Any]:
         "rounds": rounds,
         "keep_freed_memory": keep,
         "cases": cases,
-        "environment": {
-            "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-            "cpu": cpu_model(),
-            "cores": usable_cores(),
-            "load": os.getloadavg()[0],
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
+        "environment": environment(),
     }
 
 
@@ -215,7 +202,6 @@ def row(case: dict[str, Any]) -> str:
 
 def page(summary: dict[str, Any]) -> str:
     """The summary as a Markdown page."""
-    where = ", ".join(f"{name} {value}" for name, value in summary["environment"].items())
     memory = "kept" if summary["keep_freed_memory"] else "given back to the system"
     return "\n".join(
         [
@@ -228,11 +214,7 @@ def page(summary: dict[str, Any]) -> str:
             "| width | processes | ours, steps/s | by hand, steps/s | ratio | at least |",
             "|---|---|---|---|---|---|",
             *(row(case) for case in summary["cases"]),
-            "",
-            f"Measured on: {where}.",
-            "",
-            "Made by `python benchmarks/training_loop.py --write`.",
-            "",
+            *footer("training_loop", summary["environment"]),
         ]
     )
 
@@ -248,9 +230,7 @@ def main() -> None:
     summary = measure(options.rounds, options.seconds, not options.default_memory)
     print(page(summary))
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "training_loop.json").write_text(json.dumps(summary, indent=2) + "\n")
-        (RESULTS / "training_loop.md").write_text(page(summary))
+        write("training_loop", summary, page(summary))
 
 
 if __name__ == "__main__":

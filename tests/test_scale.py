@@ -38,8 +38,8 @@ CANONICAL = (
 
 def changed(value: Any) -> Any:
     """Some other value of the same kind."""
-    if isinstance(value, str):
-        return value + "x"
+    if value is None or isinstance(value, str):
+        return f"{value}x"
     if isinstance(value, tuple):
         return (*value, ("another", 1))
     return value + 1
@@ -87,6 +87,7 @@ runs = st.builds(
     ),
     init_seed=counts,
     data_seed=counts,
+    rule_content=st.none() | names,
 )
 
 

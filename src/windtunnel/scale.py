@@ -137,6 +137,8 @@ class Run:
         init_seed: Seed of the initialisation.
         data_seed: Seed of the batches.
         precision: `fp32`, or `bf16` for autocast.
+        rule_content: What the rule's file says, for a rule of the user's own
+            (`windtunnel.parametrization.rule.Rule.content`); None for one that Windtunnel has.
     """
 
     family: str
@@ -150,6 +152,7 @@ class Run:
     init_seed: int = 0
     data_seed: int = 0
     precision: str = "fp32"
+    rule_content: str | None = None
 
     @property
     def key(self) -> str:
@@ -168,7 +171,10 @@ class Run:
 
     def to_json(self) -> dict[str, Any]:
         """The run as plain JSON values; `from_json` gives an equal run back."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))  # type: ignore[no-any-return]
+        value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        if self.rule_content is None:
+            del value["rule_content"]  # as before there was any: keys stay what they were
+        return value
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> Run:

@@ -189,7 +189,23 @@ def test_check_alignment_prints_what_the_diagnosis_says(
     }
 
 
-def test_check_alignment_is_for_width(windtunnel: Windtunnel, folder: Path) -> None:
-    ended = windtunnel("check", folder, "--alignment", "--depth")
+@pytest.mark.parametrize("option", ["--alignment", "--singular-values"])
+def test_what_explains_a_drift_is_for_width(
+    windtunnel: Windtunnel, folder: Path, option: str
+) -> None:
+    ended = windtunnel("check", folder, option, "--depth")
     assert (ended.code, ended.output) == (2, "")
-    assert "leave --depth out" in ended.errors
+    assert f"{option} is measured in width; leave --depth out" in ended.errors
+    assert windtunnel("check", folder, "--alignment", "--singular-values").code == 2
+
+
+def test_check_singular_values_prints_what_they_mean(
+    windtunnel: Windtunnel, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"rule": "sp", "slopes": [], "sentences": ["They do not match.", "up grows."]}
+    monkeypatch.setattr(
+        "windtunnel.studies.singular_values.match_singular_values", lambda *_: found
+    )
+    ended = windtunnel("check", folder, "--singular-values")
+    assert (ended.code, ended.output) == (0, "They do not match.\nup grows.\n")
+    assert windtunnel("check", folder, "--singular-values", "--json").json == found

@@ -262,16 +262,21 @@ def test_branches_follow_the_declared_power_of_depth() -> None:
     assert declared["blocks.*.attention.output"] == Powers(fan_in=-0.5, depth=-0.5)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-def test_under_its_own_rule_nothing_is_multiplied_twice(tied: bool) -> None:
+def test_under_its_own_rule_nothing_is_multiplied_twice() -> None:
     """Initialisation stays N(0, 1); only rates follow size."""
-    family = GPTFamily(vocabulary_size=50, unit_scaled=True, tied=tied, query_groups=2)
-    entries = plan(family, Scale(32, 2), Scale(128, 8), "u-mup", "adamw")
-    for entry in entries:
+    family = GPTFamily(vocabulary_size=50, unit_scaled=True, query_groups=2)
+    for entry in plan(family, Scale(32, 2), Scale(128, 8), "u-mup", "adamw"):
         assert entry.init == pytest.approx(1.0), entry.name
         inside = entry.name.startswith("blocks.")
         rate = 0.5 if len(entry.shape) == 2 and "head" not in entry.name else 1.0
         assert entry.lr == pytest.approx(rate * (0.5 if inside else 1.0)), entry.name
+
+
+def test_a_tied_head_is_not_multiplied_twice() -> None:
+    """With a rule that can do with a table's one rate; the model divides by the width itself."""
+    family = GPTFamily(vocabulary_size=50, unit_scaled=True, tied=True)
+    entries = plan(family, Scale(32, 2), Scale(128, 2), "mup", "adamw")
+    assert entries["final_norm.weight"].init == entries["final_norm.weight"].lr == 1.0
 
 
 # --- As any model ----------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.optimizers import optimizer_method
+from windtunnel.optimizers import method_of, optimizer_method
 from windtunnel.scale import Recipe
 
 RECIPE = Recipe(lr=0.01, batch_units=1)
@@ -79,6 +79,16 @@ def test_a_gradient_of_zero_moves_nothing_in_float32_whatever_the_epsilon() -> N
         parameter.grad = torch.zeros(3, 2)
         optimizer.step()
         assert torch.equal(parameter.detach(), torch.ones(3, 2))
+
+
+@pytest.mark.parametrize(
+    "build", [optimizer_method("adafactor").build, method_of(torch.optim.Adafactor).build]
+)
+def test_a_plans_factor_is_for_the_least_size_and_one_changes_nothing(build) -> None:
+    for factor in (1.0, 0.25):
+        group = {"params": [nn.Parameter(torch.zeros(3, 2))], "lr": 0.1, "eps": 1e-8 * factor}
+        (built,) = build([group], RECIPE).param_groups
+        assert built["eps"] == pytest.approx((1e-16, 1e-3 * factor))
 
 
 def test_sharded_parameters_are_refused() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -36,6 +37,23 @@ def test_mup_passes_and_sp_fails_in_width() -> None:
     assert (sp.verdict, sp.axis) == ("fail", "width")
     assert mup.max_abs_slope < THRESHOLD < sp.max_abs_slope
     assert "width^" in sp.reason
+
+
+def test_adafactor_passes_with_a_readout_and_queries_that_start_at_zero() -> None:
+    """They move by the least size that it takes them to have, so that has to follow the width."""
+    settings = {"optimizer": "adafactor", "lr": 0.03}
+    assert checked(**settings).verdict == "pass"
+    planned = [
+        plan(GPTFamily(vocabulary_size=32), BASE, BASE.replace(width=width), "mup", "adafactor")
+        for width in (32, 64, 128)
+    ]
+    fixed = [
+        dataclasses.replace(p, parameters=tuple(dataclasses.replace(e, eps=1.0) for e in p))
+        for p in planned
+    ]
+    family = GPTFamily(vocabulary_size=32)
+    found = check_plans(family, {"width": fixed}, batch=batch, lr=0.03, seeds=(0, 1))
+    assert found.verdict == "fail" and "head" in found.modules
 
 
 def test_a_tied_head_passes_under_mup() -> None:

@@ -62,6 +62,20 @@ def test_the_plans_own_groups_differ_in_nothing(
     assert found.parameters == len(planned.parameters)
 
 
+@pytest.mark.parametrize("eps", [1e-3, None])
+def test_of_adafactors_two_epsilons_the_second_is_compared(eps: float | None) -> None:
+    model, planned = FAMILY.build(TARGET), plan(FAMILY, BASE, TARGET, "mup", "adafactor")
+    groups = param_groups(model, planned, lr=0.01, eps=(None, 1e-3))
+    found = compare_groups(model, planned, torch.optim.Adafactor(groups), eps=eps)
+    assert found.base == Values(0.01, 0.0, 1e-3) and found.differences == ()
+    for group in groups:
+        group["eps"] = (None, 1e-3)
+    (first, *_) = compare_groups(
+        model, planned, torch.optim.Adafactor(groups), lr=0.01, eps=1e-3
+    ).differences
+    assert set(first.octaves) == {"lr", "weight_decay", "eps"} and first.octaves["eps"] > 0
+
+
 def test_one_rate_for_all_is_too_high_where_the_plan_lowers_it() -> None:
     """Width times 4 under muP: hidden matrices and the readout want a quarter of the rate."""
     model = FAMILY.build(TARGET)

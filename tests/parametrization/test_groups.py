@@ -117,6 +117,16 @@ def test_fewer_settings_make_fewer_groups() -> None:
     assert len(param_groups(model, planned, lr=1.0, weight_decay=None, eps=None)) == len(rates)
 
 
+def test_of_adafactors_pair_the_second_follows_the_parameter() -> None:
+    model = FAMILY.build(Scale(128, 2))
+    relative = plan(FAMILY, BASE, Scale(128, 2), "mup", "adafactor")
+    groups = param_groups(model, relative, lr=0.1, weight_decay=None, eps=(None, 1e-3))
+    assert {group["eps"] for group in groups} == {(None, 1e-3), (None, 5e-4), (None, 2.5e-4)}
+    torch.optim.Adafactor(groups)
+    with pytest.raises(WindtunnelError, match=r"eps is a pair.*sign updates; give one number"):
+        param_groups(model, plan(FAMILY, BASE, Scale(128, 2)), lr=0.1, eps=(None, 1e-3))
+
+
 def test_geometries_are_kept_apart_and_named_where_there_are_several() -> None:
     planned, model = plan(FAMILY, BASE, BASE), FAMILY.build(BASE)
     assert all("geometry" not in group for group in param_groups(model, planned, lr=1.0))

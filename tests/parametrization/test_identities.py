@@ -17,6 +17,7 @@ from windtunnel.scale import Geometry, Role, Scale
 BASE, TARGET = Scale(8, 2), Scale(32, 2)
 M = TARGET.width / BASE.width
 LR, DECAY, EPS, CLIP = 0.02, 0.3, 1e-3, 0.05
+LEAST = 0.3  # about half of the parameters are drawn smaller, so that both sides of it are tried
 
 
 class Net(nn.Module):
@@ -138,6 +139,7 @@ ROLES = {
 OPTIMIZERS = {
     Geometry.SIGN: lambda groups: torch.optim.AdamW(groups),
     Geometry.SGD: lambda groups: torch.optim.SGD(groups, momentum=0.9),
+    Geometry.RELATIVE: lambda groups: torch.optim.Adafactor(groups),
 }
 
 
@@ -156,6 +158,8 @@ def in_its_own_gauge(rule: str, geometry: Geometry, inputs: Tensor, targets: Ten
         rates = {"lr": LR * at("lr", name), "weight_decay": DECAY * at("weight_decay", name)}
         if geometry is Geometry.SIGN:
             rates["eps"] = EPS * at("eps", name)
+        if geometry is Geometry.RELATIVE:
+            rates["eps"] = (None, LEAST * at("eps", name))
         groups.append({"params": [weights[name]], **rates})
     optimizer = OPTIMIZERS[geometry](groups)
 
@@ -188,9 +192,8 @@ def planned(rule: str, geometry: Geometry, inputs: Tensor, targets: Tensor) -> T
     for name, parameter in model.named_parameters():
         drawn = torch.randn(parameter.shape, dtype=torch.float64) * 0.3
         parameter.data.copy_(drawn * entries[name].init)
-    groups = param_groups(model, entries, lr=LR, weight_decay=DECAY, eps=EPS)
-    if geometry is Geometry.SGD:
-        groups = [{k: v for k, v in group.items() if k != "eps"} for group in groups]
+    eps = {Geometry.SIGN: EPS, Geometry.SGD: None, Geometry.RELATIVE: (None, LEAST)}[geometry]
+    groups = param_groups(model, entries, lr=LR, weight_decay=DECAY, eps=eps)
     optimizer = OPTIMIZERS[geometry](groups)
     for _ in range(8):
         optimizer.zero_grad()

@@ -12,7 +12,9 @@ from windtunnel.models.family import Declarations
 from windtunnel.models.function import FunctionFamily
 from windtunnel.models.gpt import GPTFamily
 from windtunnel.optimizers.method import OptimizerMethod
+from windtunnel.parametrization.expectations import own_updates
 from windtunnel.parametrization.plan import Plan, plan
+from windtunnel.parametrization.rule import load_rule
 from windtunnel.scale import Geometry, Powers, Role, Scale
 
 BASE = Scale(32, 2)
@@ -64,10 +66,48 @@ def test_a_tied_head_has_one_plan_in_every_gauge_of_mup() -> None:
         assert all(factors(found, e.name) == factors(expected, e.name) for e in expected)
 
 
-@pytest.mark.parametrize("rule", ["sp-full-alignment", "ntk-full-alignment", "mup-no-alignment"])
-def test_a_tied_head_is_refused_where_its_two_rates_differ(rule: str) -> None:
+@pytest.mark.parametrize(
+    ("rule", "optimizer"),
+    [
+        ("sp-full-alignment", "adamw"),
+        ("ntk-full-alignment", "adamw"),
+        ("mup-no-alignment", "adamw"),
+        ("u-mup", "adamw"),  # its embedding's rate, 1/sqrt(width), is published and no readout's
+        ("u-mup", "muon"),  # whose tables AdamW moves
+    ],
+)
+def test_a_tied_head_is_refused_where_its_two_rates_differ(rule: str, optimizer: str) -> None:
     with pytest.raises(WindtunnelError, match=r"embedding\.weight: tied with head.*untie them"):
-        plan(gpt(tied=True), BASE, Scale(128, 2), rule)
+        plan(gpt(tied=True), BASE, Scale(128, 2), rule, optimizer)
+    plan(gpt(tied=True), BASE, BASE, rule, optimizer)  # at base there is nothing to refuse
+
+
+def test_a_tied_head_is_planned_where_no_rate_is_published() -> None:
+    """In SGD's and Adafactor's geometry u-muP is mup in another gauge."""
+    for optimizer in ("sgd", "adafactor"):
+        found = plan(gpt(tied=True), BASE, Scale(128, 2), "u-mup", optimizer)
+        expected = plan(gpt(tied=True), BASE, Scale(128, 2), "mup", optimizer)
+        assert all(factors(found, e.name)[:4] == factors(expected, e.name)[:4] for e in expected)
+
+
+def test_unit_scaled_operations_are_refused_where_rates_follow_from_the_gradient() -> None:
+    unit_scaled = gpt(unit_scaled=True)
+    for target in (Scale(128, 2), Scale(32, 8)):
+        with pytest.raises(WindtunnelError, match=r"optimizer 'sgd'.*use adamw, or turn"):
+            plan(unit_scaled, BASE, target, "u-mup", "sgd")
+    for rule, optimizer in (("u-mup", "adamw"), ("u-mup", "adafactor"), ("sp", "sgd")):
+        plan(unit_scaled, BASE, Scale(128, 2), rule, optimizer)
+    plan(unit_scaled, BASE, BASE, "u-mup", "sgd")
+    found, expected = (plan(gpt(), BASE, Scale(128, 2), r, "sgd") for r in ("u-mup", "mup"))
+    assert all(factors(found, e.name)[:4] == factors(expected, e.name)[:4] for e in expected)
+
+
+def test_the_least_size_of_a_relative_update_follows_the_parameter() -> None:
+    """Else what starts at zero moves by it, at every width alike."""
+    p = plan(gpt(), BASE, Scale(128, 8), "completep", "adafactor")
+    assert all(entry.eps == entry.init for entry in p)
+    assert p["head.weight"].eps == 1 / 4
+    assert p["blocks.0.mlp.down.weight"].eps == 1 / 8
 
 
 class Heads(nn.Module):
@@ -151,6 +191,18 @@ def test_every_rule_changes_nothing_at_base_and_goes_through_json() -> None:
     p = plan(gpt(tied=True), BASE, Scale(64, 3), "completep")
     assert not p.is_identity
     assert Plan.from_json(json.loads(json.dumps(p.to_json(), allow_nan=False))) == p
+
+
+def test_a_plan_by_a_rule_of_ones_own_carries_it(tmp_path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "mup"\ntitle = "x"\nsource = "x"\nstatus = "x"\nrates.hidden = 0.5')
+    p = plan(gpt(), BASE, Scale(128, 2), str(path))
+    path.unlink()
+    assert (p.rule, p["blocks.0.mlp.up.weight"].lr) == ("mine.toml", 1 / 2)
+    assert Plan.from_json(json.loads(json.dumps(p.to_json()))) == p
+    assert own_updates(p, gpt().declarations)  # what a check asks of the rule, without its file
+    assert plan(gpt(), BASE, Scale(128, 2), load_rule(p.rule, p.rule_content)) == p
+    assert "rule_content" not in plan(gpt(), BASE, BASE).to_json()
 
 
 def test_planning_leaves_the_random_state_alone() -> None:

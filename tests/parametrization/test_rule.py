@@ -49,6 +49,31 @@ def test_an_extension_replaces_whole_layers_and_keeps_the_others(tmp_path: Path)
     assert hidden == load_rule("mup").scaling(Geometry.SIGN, Role.HIDDEN)
 
 
+def test_a_rule_of_ones_own_is_carried_without_its_file(tmp_path: Path) -> None:
+    """To another process, or to a day on which the file says something else."""
+    path = written(tmp_path, OWN + "[rates]\nhidden = 0.8\n")
+    rule = load_rule(path)
+    assert rule.name == "mine.toml" and load_rule("mup").content is None
+    for changed in ("hidden = 0.7", "output = 0.8", "hidden = 0.8\n[depth]\nbranch = 1.0"):
+        other = load_rule(written(tmp_path, OWN + f"[rates]\n{changed}\n"))
+        assert other.content != rule.content
+    again = load_rule(written(tmp_path, "# as before\n" + OWN + "rates.hidden = 0.8\n"))
+    worded = load_rule(written(tmp_path, OWN.replace("hoped for", "so") + "rates.hidden = 0.8\n"))
+    assert again.content == worded.content == rule.content
+    Path(path).unlink()
+    carried = load_rule(rule.name, rule.content)
+    assert carried.content == rule.content
+    for geometry in Geometry:
+        for role in Role:
+            assert carried.scaling(geometry, role) == rule.scaling(geometry, role)
+
+
+def test_what_a_rule_extends_is_part_of_its_content(tmp_path: Path) -> None:
+    path = written(tmp_path, OWN)
+    first = load_rule(path).content
+    assert load_rule(written(tmp_path, OWN.replace('"mup"', '"sp"'))).content != first
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -115,7 +115,7 @@ def test_phases_keep_apart_in_one_store(tmp_path: Path) -> None:
 def test_a_changed_study_is_noticed_and_nothing_is_written() -> None:
     ledger = SimulatedLedger()
     Driver(ledger, FixedPolicy([decision(1)]), lag=1, seed=0).advance()
-    with pytest.raises(WindtunnelError, match="study file or windtunnel has changed"):
+    with pytest.raises(WindtunnelError, match="its rule's file or windtunnel has changed"):
         Driver(ledger, FixedPolicy([decision(2)]), lag=1, seed=0).advance()
     assert len(ledger.rows) == 1
 

@@ -40,6 +40,14 @@ def test_one_group_for_all_lacks_the_rules_rates(study: Study, write: Any) -> No
     json.dumps(found, allow_nan=False)
 
 
+def test_adafactors_pair_of_epsilons_is_read(make_study: Any, write: Any) -> None:
+    study = make_study(optimizer="adafactor")
+    names = [entry.name for entry in plan_at(study, "width=64")]
+    groups = write([{"params": names, "lr": 0.01, "eps": [None, 1e-3]}])
+    found = explain_against(study, groups, "width=64")
+    assert found["base_values"]["eps"] == pytest.approx(2e-3)  # suits the hidden matrices
+
+
 def test_with_the_recipe_base_values_are_the_studys_own(copied: Study, write: Any) -> None:
     names = [entry.name for entry in plan_at(copied)]
     groups = write([{"params": names, **ONE_RATE}])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,26 @@ def test_an_unknown_rule_writes_nothing(study: Study, quiet: StudyProgress, rule
     with pytest.raises(WindtunnelError, match=r"^rule: no rule"):
         check(study, rule, quiet)
     assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]
+
+
+def test_a_rule_s_file_is_checked_again_when_it_has_changed(
+    study: Study, quiet: StudyProgress, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    about = 'title = "x"\nsource = "x"\nstatus = "x"\n'
+    path.write_text(f'extends = "mup"\n{about}')
+    made: list[object] = []
+
+    class Outcome:
+        def to_json(self) -> dict[str, Any]:
+            return {"verdict": "pass"}
+
+    monkeypatch.setattr(coordinates, "check", lambda *_, rule, **__: made.append(rule) or Outcome())
+    first = check(study, str(path), quiet)
+    assert first["rule"] == "mine.toml" and check(study, str(path), quiet) == first
+    path.write_text(f'extends = "sp"\n{about}')
+    assert check(study, str(path), quiet)["rule_content"] != first["rule_content"]
+    assert len(made) == 2
 
 
 def test_a_diagnosis_is_measured_once_and_then_read(

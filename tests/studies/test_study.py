@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.scale import Recipe, Scale
+from windtunnel.scale import Recipe, Run, Scale
 from windtunnel.studies.study import Study, open_study
+from windtunnel.training.assemble import assemble
 
 RECIPE = Recipe(lr=0.01, batch_units=64)
 
@@ -87,6 +89,61 @@ def test_beginning_a_study_that_cannot_be_built_writes_nothing(make_study: Any) 
     with pytest.raises(WindtunnelError, match=r"^target\.width: 129 is no whole multiple of 8"):
         study.begin()
     assert [path.name for path in study.folder.iterdir()] == ["study.yaml"]
+
+
+def test_a_ladder_width_without_whole_heads_is_told_before_anything_trains(
+    make_study: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("transformers")
+    llama = {"model_type": "llama", "hidden_size": 64, "num_attention_heads": 8}
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(llama | {"num_key_value_heads": 4, "intermediate_size": 128}))
+    options = {"config": str(config), "key_value_heads": "fixed"}
+    study = make_study(
+        family={"name": "transformers", "options": options},
+        base={"width": 32, "depth": 1, "tokens": 16_384},
+        ladder={"width": [32, 48, 64], "depth": 1, "tokens": [16_384, 32_768]},
+    )
+    with pytest.raises(WindtunnelError, match=r"^ladder\.width: 48 .*such as 32 or 64") as error:
+        study.begin()
+    assert "\n" not in str(error.value)
+    assert not (study.folder / "study.db").exists()
+
+
+OWN_RULE = """
+extends = "mup"
+title = "mine"
+source = "a notebook"
+status = "hoped for"
+rates.hidden = 0.8
+"""
+
+
+def test_runs_carry_a_rule_of_ones_own_and_their_keys_follow_its_content(
+    make_study: Any, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(OWN_RULE)
+    study = make_study(rule=str(path))
+    run = study.run(study.rule, study.target, study.spec.recipe.recipe(0.01))
+    assert run.rule == study.rule == "mine.toml"
+    path.write_text(OWN_RULE.replace("0.8", "0.7"))
+    assert study.run(study.rule, study.target, run.recipe) == run  # as it was when opened
+    changed = open_study(study.folder)
+    assert changed.fingerprint != study.fingerprint
+    assert changed.run(study.rule, study.target, run.recipe).key != run.key
+    path.unlink()
+    worker = Run.from_json(json.loads(json.dumps(run.to_json())))
+    entries = assemble(worker, study.family, torch.device("cpu")).plan
+    assert entries["blocks.0.mlp.up.weight"].lr == pytest.approx((128 / 16) ** -0.8)
+    with pytest.raises(WindtunnelError, match=r"study\.yaml: rule: there is no file .*mine\.toml"):
+        open_study(study.folder)
+
+
+def test_a_known_rule_s_runs_carry_nothing(study: Study) -> None:
+    """So that keys are those of runs finished before there were rules of one's own."""
+    run = study.run("mup", study.target, study.spec.recipe.recipe(0.01))
+    assert "rule_content" not in run.to_json()
 
 
 def test_a_study_of_ones_own_command_says_what_this_version_can_do(make_study: Any) -> None:

@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from windtunnel.cli import plans, steps, whole
+from windtunnel.cli import laws, plans, steps, whole
 from windtunnel.cli.output import GOOD, INTERRUPTED
 from windtunnel.errors import WindtunnelError
 
@@ -34,6 +34,7 @@ for command in (
     steps.report,
 ):
     app.command()(command)
+app.add_typer(laws.app, name="laws")
 
 
 def main() -> None:

@@ -81,6 +81,13 @@ def check(
     alignment: Annotated[
         bool, typer.Option(help="Measure instead what the rule assumes, to explain a drift.")
     ] = False,
+    singular_values: Annotated[
+        bool,
+        typer.Option(
+            "--singular-values",
+            help="Train the ladder's widths and measure instead what decay makes of their gains.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Do activations and updates keep their size as the model grows?"""
@@ -88,10 +95,13 @@ def check(
     from windtunnel.studies.words import check_sentence
 
     opened = open_study(study)
-    if alignment:
+    if alignment or singular_values:
+        option = "--alignment" if alignment else "--singular-values"
+        if alignment and singular_values:
+            raise WindtunnelError("check: --alignment or --singular-values, one at a time")
         if depth:
-            raise WindtunnelError("check: --alignment is measured in width; leave --depth out")
-        _diagnose(opened, rule, as_json)
+            raise WindtunnelError(f"check: {option} is measured in width; leave --depth out")
+        (_diagnose if alignment else _match_singular_values)(opened, rule, as_json)
         return
     with progress_bar(as_json) as progress:
         outcome = run_check(opened, rule, progress, depth=depth)
@@ -106,3 +116,11 @@ def _diagnose(study: Study, rule: str | None, as_json: bool) -> None:
         found = diagnose(study, rule, progress)
     nothing = f"Alignment is what {found['rule']} assumes."
     show(found, "\n".join(found["sentences"]) or nothing, as_json)
+
+
+def _match_singular_values(study: Study, rule: str | None, as_json: bool) -> None:
+    from windtunnel.studies.singular_values import match_singular_values
+
+    with progress_bar(as_json) as progress:
+        found = match_singular_values(study, rule, progress)
+    show(found, "\n".join(found["sentences"]), as_json)

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.fitting import Rows, fit_form
+from windtunnel.laws.fitting import fit_form
 from windtunnel.laws.forms.curves import CurvePower
 from windtunnel.laws.forms.form import Form
+from windtunnel.laws.rows import Rows
 from windtunnel.laws.solver import Array
 
 SETTLED = 3  # successive asymptotes that must agree

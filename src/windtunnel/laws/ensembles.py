@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.fitting import FittedForm, Rows, fit_form
+from windtunnel.laws.fitting import FittedForm, fit_form
 from windtunnel.laws.forms.power import PowerMembers, PowerParams
+from windtunnel.laws.rows import Rows
 from windtunnel.laws.solver import Array
 
 _LEAST = 3  # distinct values for three unknowns

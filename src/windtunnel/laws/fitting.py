@@ -7,77 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from windtunnel.laws.forms.form import Belief, Form, Inputs, Scaling
-from windtunnel.laws.solver import Array, Prior, huber, minimize_huber
+from windtunnel.laws.forms.form import Belief, Form, Scaling
+from windtunnel.laws.rows import Rows, from_space
+from windtunnel.laws.solver import Array, Prior, Solution, huber, minimize_huber
 
 HUBER_DELTA = 1e-3  # Hoffmann et al. 2022, appendix D.3
 NEAR_BEST = 0.01  # a start ends near the best if its objective is within this share
 POLISHED = 32  # starts that are followed to their end, the best on the grid
 _LEAST_SCALE = 3e-4  # of residuals, when they weigh data against a belief
-
-
-@dataclass(frozen=True, slots=True)
-class Rows:
-    """What a form is fitted to, scaled.
-
-    Attributes:
-        form: The form.
-        scaling: What was taken off.
-        inputs: (n,) each.
-        observed: (n,) in the form's space.
-        weights: (n,), mean 1.
-        groups: (n,) number of each row's group: rows of one run stay together.
-    """
-
-    form: Form
-    scaling: Scaling
-    inputs: Inputs
-    observed: Array
-    weights: Array
-    groups: np.ndarray
-
-    @staticmethod
-    def of(
-        form: Form,
-        inputs: Mapping[str, Array],
-        metric: Array,
-        weights: Array | None = None,
-        groups: np.ndarray | None = None,
-    ) -> Rows:
-        """Scale rows as they are given.
-
-        Args:
-            form: The form.
-            inputs: (n,) positive, for each of the form's inputs; others are left aside.
-            metric: (n,).
-            weights: (n,) relative weights; 1 by default.
-            groups: (n,) numbers; every row for itself by default.
-        """
-        scaling = Scaling.of(form, inputs, metric)
-        weight = np.ones(metric.size) if weights is None else weights / weights.mean()
-        return Rows(
-            form,
-            scaling,
-            scaling.scale({name: inputs[name] for name in form.inputs}),
-            to_space(form, metric, scaling),
-            weight,
-            np.arange(metric.size) if groups is None else groups,
-        )
-
-    def __len__(self) -> int:
-        """Number of rows."""
-        return self.observed.size
-
-    def keep(self, mask: np.ndarray) -> Rows:
-        """The rows where `mask` is true, with the same scaling."""
-        return Rows(
-            self.form,
-            self.scaling,
-            {name: values[mask] for name, values in self.inputs.items()},
-            self.observed[mask],
-            self.weights[mask] / self.weights[mask].mean(),
-            self.groups[mask],
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +37,8 @@ class FittedForm:
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:
         """(n,) the metric at inputs as given."""
-        return predict(self.form, self.scaling, self.parameters[None], inputs)[0]
+        metric: Array = predict(self.form, self.scaling, self.parameters[None], inputs)[0]
+        return metric
 
     def published(self) -> dict[str, float]:
         """The paper's parameters."""
@@ -116,22 +54,7 @@ class FittedForm:
         )
 
 
-def to_space(form: Form, metric: Array, scaling: Scaling) -> Array:
-    """The metric in the form's space, scaled."""
-    if form.space == "log":
-        return np.log(metric) - scaling.metric
-    return metric / np.exp(scaling.metric)
-
-
-def from_space(form: Form, values: Array, scaling: Scaling) -> Array:
-    """Back to the metric's own unit."""
-    unit = np.exp(scaling.metric)
-    return np.exp(values) * unit if form.space == "log" else values * unit
-
-
-def predict(
-    form: Form, scaling: Scaling, parameters: Array, inputs: Mapping[str, Array]
-) -> Array:
+def predict(form: Form, scaling: Scaling, parameters: Array, inputs: Mapping[str, Array]) -> Array:
     """(problems, n) the metric, for (problems, k) parameters, at inputs as given."""
     return from_space(form, form.predict(parameters, scaling.scale(inputs))[0], scaling)
 
@@ -142,6 +65,7 @@ def fit_form(
     delta: float = HUBER_DELTA,
     beliefs: Sequence[Belief] = (),
     polished: int = POLISHED,
+    starts: Array | None = None,
 ) -> FittedForm:
     """The best fit of a form: all its starts screened, the best polished.
 
@@ -151,29 +75,67 @@ def fit_form(
         beliefs: Priors on some coordinates. They weigh against residuals of the size that a fit
             without them leaves, so large or quiet data soon outweigh them.
         polished: How many starts to follow to their end.
+        starts: (starts, k) in place of the form's own.
     """
-    form = rows.form
-    starts = np.clip(
-        form.starts(rows.inputs, rows.observed, rows.weights), form.lower, form.upper
+    weights = rows.weights[None]
+    ends = (
+        _without_beliefs(rows, weights, delta, polished)
+        if starts is None
+        else _solve(rows, starts, None, weights, delta, None)
     )
-    screened = _objective(rows, starts, delta)
-    best = starts[np.argsort(screened, kind="stable")[:polished]]
-    solved = _solve(rows, best, rows.observed[None], rows.weights[None], delta, None)
     if beliefs:
-        free = solved.parameters[solved.objective.argmin()]
-        prior = _prior(rows, free, delta, beliefs)
-        begin = np.concatenate([solved.parameters, best])
-        solved = _solve(rows, begin, rows.observed[None], rows.weights[None], delta, prior)
-    chosen = int(solved.objective.argmin())
-    parameters = solved.parameters[chosen]
-    near = solved.objective <= (1 + NEAR_BEST) * solved.objective[chosen]
+        prior = prior_of(rows, ends.parameters[ends.objective.argmin()], beliefs, delta=delta)
+        ends = _solve(rows, ends.parameters, None, weights, delta, prior)
+    chosen = int(ends.objective.argmin())
+    near = ends.objective <= (1 + NEAR_BEST) * ends.objective[chosen]
+    parameters = ends.parameters[chosen]
     return FittedForm(
-        form,
+        rows.form,
         rows.scaling,
         parameters,
-        float(_objective(rows, parameters[None], delta)[0]),
+        float(_objective(rows, parameters[None], rows.weights, delta)[0]),
         float(near.mean()),
     )
+
+
+def fit_subsets(
+    rows: Rows,
+    weights: Array,
+    priors: Mapping[str, Sequence[Belief]],
+    *,
+    delta: float = HUBER_DELTA,
+    polished: int = 4,
+) -> dict[str, Array]:
+    """The best fits to many subsets of the rows, under each of several sets of beliefs.
+
+    Args:
+        rows: All rows.
+        weights: (sets, n) 0 for a row that is left out.
+        priors: Beliefs by name; an empty one is a fit without.
+        delta: Huber's delta.
+        polished: Starts to follow for each subset.
+
+    Returns:
+        (sets, k) parameters under each name.
+    """
+    sets, k = len(weights), len(rows.form.parameters)
+    ends = _without_beliefs(rows, weights, delta, polished)
+    parameters = ends.parameters.reshape(sets, polished, k)
+    free = parameters[np.arange(sets), ends.objective.reshape(sets, polished).argmin(axis=1)]
+    found = {}
+    for name, beliefs in priors.items():
+        if not beliefs:
+            found[name] = free
+            continue
+        by_set = [
+            prior_of(rows, own, beliefs, weights=weight, delta=delta)
+            for own, weight in zip(free, weights, strict=True)
+        ]
+        prior = Prior(
+            np.stack([one.centre for one in by_set]), np.stack([one.precision for one in by_set])
+        )
+        found[name] = refit(rows, parameters, weights=weights, delta=delta, prior=prior)
+    return found
 
 
 def refit(
@@ -181,7 +143,7 @@ def refit(
     starts: Array,
     *,
     observed: Array | None = None,
-    weights: Array | None = None,
+    weights: Array,
     delta: float = HUBER_DELTA,
     prior: Prior | None = None,
 ) -> Array:
@@ -189,55 +151,56 @@ def refit(
 
     Args:
         rows: The rows.
-        starts: (starts, k) where each resample begins; the best end is kept.
+        starts: (starts, k) where each resample begins, or (sets, starts, k); the best end counts.
         observed: (sets, n) redrawn metrics in the form's space; the rows' own by default.
-        weights: (sets, n) redrawn weights: 0 leaves a row out, 2 counts it twice.
+        weights: (sets, n) weights: 0 leaves a row out, 2 counts it twice.
         delta: Huber's delta.
-        prior: Penalty, its centre (k,) or (sets, k).
+        prior: Penalty, its parts (k,) or (sets, k).
 
     Returns:
         (sets, k) parameters.
     """
-    sets = len(weights) if observed is None else len(observed)  # type: ignore[arg-type]
-    count = len(starts)
-    own = np.broadcast_to(rows.observed, (sets, len(rows))) if observed is None else observed
-    weight = np.broadcast_to(rows.weights, own.shape) if weights is None else weights
-    repeated = None
-    if prior is not None:
-        centre = np.broadcast_to(prior.centre, (sets, starts.shape[1]))
-        repeated = Prior(np.repeat(centre, count, axis=0), prior.precision)
+    sets, k = len(weights), starts.shape[-1]
+    begin = np.broadcast_to(starts, (sets, *starts.shape[-2:]))
+    count = begin.shape[1]
+
+    def repeated(values: Array) -> Array:
+        return np.repeat(np.broadcast_to(values, (sets, values.shape[-1])), count, axis=0)
+
     solved = _solve(
         rows,
-        np.tile(starts, (sets, 1)),
-        np.repeat(own, count, axis=0),
-        np.repeat(weight, count, axis=0),
+        begin.reshape(sets * count, k),
+        None if observed is None else repeated(observed),
+        repeated(weights),
         delta,
-        repeated,
+        None if prior is None else Prior(repeated(prior.centre), repeated(prior.precision)),
     )
     best = solved.objective.reshape(sets, count).argmin(axis=1)
-    kept: Array = solved.parameters.reshape(sets, count, -1)[np.arange(sets), best]
+    kept: Array = solved.parameters.reshape(sets, count, k)[np.arange(sets), best]
     return kept
 
 
-def residuals(rows: Rows, parameters: Array) -> Array:
-    """(n,) observed less predicted, in the form's space."""
-    return rows.observed - rows.form.predict(parameters[None], rows.inputs)[0][0]
-
-
-def residual_scale(rows: Rows, parameters: Array) -> float:
-    """Mean absolute residual, for the parameters that were spent on the rows."""
-    spent = len(rows) / max(len(rows) - parameters.size + 1, 1)
-    sizes = rows.weights * np.abs(residuals(rows, parameters))
-    return max(float(sizes.mean()) * spent, _LEAST_SCALE)
-
-
-def _prior(rows: Rows, free: Array, delta: float, beliefs: Sequence[Belief]) -> Prior:
+def prior_of(
+    rows: Rows,
+    free: Array,
+    beliefs: Sequence[Belief],
+    *,
+    weights: Array | None = None,
+    delta: float = HUBER_DELTA,
+) -> Prior:
     """Beliefs in the objective's own units.
 
     Beyond delta Huber's loss is delta |r|: the log likelihood of a Laplace distribution of scale b
     times delta b. Within delta it is that of a normal distribution times its variance.
+
+    Args:
+        rows: The rows.
+        free: (k,) parameters fitted without beliefs.
+        beliefs: Centres and widths.
+        weights: (n,) of the rows.
+        delta: Huber's delta.
     """
-    scale = residual_scale(rows, free)
+    scale = max(residual_scale(rows, free, weights), _LEAST_SCALE)
     names = [parameter.name for parameter in rows.form.parameters]
     centre, precision = np.zeros(len(names)), np.zeros(len(names))
     for belief in beliefs:
@@ -247,28 +210,55 @@ def _prior(rows: Rows, free: Array, delta: float, beliefs: Sequence[Belief]) -> 
     return Prior(centre, precision)
 
 
-def _objective(rows: Rows, parameters: Array, delta: float) -> Array:
+def residuals(rows: Rows, parameters: Array) -> Array:
+    """(n,) observed less predicted, in the form's space."""
+    left: Array = rows.observed - rows.form.predict(parameters[None], rows.inputs)[0][0]
+    return left
+
+
+def residual_scale(rows: Rows, parameters: Array, weights: Array | None = None) -> float:
+    """Mean absolute residual, with its due for the parameters that were spent on the rows."""
+    weight = rows.weights if weights is None else weights
+    used = int((weight > 0).sum())
+    spent = used / max(used - parameters.size, 1)
+    return float(weight @ np.abs(residuals(rows, parameters)) / weight.sum()) * spent
+
+
+def _without_beliefs(rows: Rows, weights: Array, delta: float, polished: int) -> Solution:
+    """(sets x polished) ends of the best starts for each set of weights."""
+    form = rows.form
+    begin = []
+    for weight in weights:
+        starts = np.clip(form.starts(rows.inputs, rows.observed, weight), form.lower, form.upper)
+        order = np.argsort(_objective(rows, starts, weight, delta), kind="stable")
+        begin.append(np.resize(starts[order[:polished]], (polished, starts.shape[1])))
+    return _solve(
+        rows, np.concatenate(begin), None, np.repeat(weights, polished, axis=0), delta, None
+    )
+
+
+def _objective(rows: Rows, parameters: Array, weights: Array, delta: float) -> Array:
     predicted, _ = rows.form.predict(parameters, rows.inputs)
-    total: Array = (rows.weights * huber(predicted - rows.observed, delta)).sum(axis=1)
+    total: Array = huber(predicted - rows.observed, delta) @ weights
     return total
 
 
 def _solve(
     rows: Rows,
     starts: Array,
-    observed: Array,
+    observed: Array | None,
     weights: Array,
     delta: float,
     prior: Prior | None,
-):  # type: ignore[no-untyped-def]
+) -> Solution:
     form = rows.form
     return minimize_huber(
         lambda parameters: form.predict(parameters, rows.inputs),
         starts,
-        observed[0] if len(observed) == 1 else observed,
+        rows.observed if observed is None else observed,
         delta=delta,
         lower=form.lower,
         upper=form.upper,
-        weights=weights[0] if len(weights) == 1 else weights,
+        weights=np.broadcast_to(weights, (len(starts), len(rows))),
         prior=prior,
     )

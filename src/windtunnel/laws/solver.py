@@ -22,8 +22,8 @@ class Prior:
 
     Attributes:
         centre: (k,) or (problems, k).
-        precision: (k,) weight of each squared distance, in the objective's own units; 0 is no
-            prior on that parameter.
+        precision: (k,) or (problems, k) weight of each squared distance, in the objective's own
+            units; 0 is no prior on that parameter.
     """
 
     centre: Array
@@ -82,11 +82,13 @@ def minimize_huber(
     centre = (
         np.zeros((problems, k)) if prior is None else np.broadcast_to(prior.centre, start.shape)
     )
-    precision = np.zeros(k) if prior is None else prior.precision
+    precision = (
+        np.zeros((problems, k)) if prior is None else np.broadcast_to(prior.precision, start.shape)
+    )
 
     def objective_of(chosen: Array, rows: Rows, predictions: Array) -> Array:
         residuals = predictions - _rows(observed, rows)
-        penalty = 0.5 * (precision * (chosen - centre[rows]) ** 2).sum(axis=1)
+        penalty = 0.5 * (precision[rows] * (chosen - centre[rows]) ** 2).sum(axis=1)
         total: Array = (_rows(weight, rows) * huber(residuals, delta)).sum(axis=1) + penalty
         return total
 
@@ -105,10 +107,11 @@ def minimize_huber(
         lam = damping[open_rows, None]
         curvature = row_weight * inside + lam * reweighted
         transposed = np.swapaxes(jacobian, 1, 2)
-        gradient = (transposed @ pull[:, :, None])[:, :, 0] + precision * (here - centre[open_rows])
+        belief = precision[open_rows]
+        gradient = (transposed @ pull[:, :, None])[:, :, 0] + belief * (here - centre[open_rows])
         hessian = (transposed * curvature[:, None, :]) @ jacobian
         diagonal = np.einsum("pii->pi", hessian)
-        diagonal += precision * (1 + lam)
+        diagonal += belief * (1 + lam)
         diagonal += 1e-9 * (1 + lam) * diagonal.max(axis=1, keepdims=True) + 1e-300
         # A parameter held by its bound leaves the step: its row and column become the identity's.
         held = ((here <= lower) & (gradient > 0)) | ((here >= upper) & (gradient < 0))

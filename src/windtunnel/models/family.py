@@ -53,6 +53,8 @@ class Declarations:
             number, 1 where their number is fixed.
         multipliers: Forward multipliers that the model itself applies to the output of a module,
             as (pattern, powers): a rule's own are then not applied a second time.
+        scaled_gradients: Whether the model multiplies gradients by factors that its forward pass
+            doesn't have (unit-scaled operations), so that their size tells nothing about rates.
     """
 
     branch_outputs: tuple[str, ...] = ()
@@ -62,6 +64,7 @@ class Declarations:
     queries: tuple[str, ...] = ()
     head_growth: float = 0.0
     multipliers: tuple[tuple[str, Powers], ...] = ()
+    scaled_gradients: bool = False
 
 
 class Family(Protocol):

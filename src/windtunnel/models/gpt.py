@@ -124,6 +124,7 @@ class GPTFamily:
             tied_head_gain="final_norm.weight" if self.tied else None,
             blocks="blocks.*",
             multipliers=self._multipliers(branches) if self.unit_scaled else (),
+            scaled_gradients=self.unit_scaled,
         )
 
     def _multipliers(self, branches: tuple[str, ...]) -> tuple[tuple[str, Powers], ...]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import copy
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -15,13 +14,9 @@ from torch import Tensor, nn
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.architectures import ARCHITECTURES, Architecture
 from windtunnel.models.family import JSON, Batch, Declarations, ParameterCount
+from windtunnel.models.transformers_sizes import Heads, KeyValueHeads, sizes_at
 from windtunnel.scale import Scale
 
-Heads = Literal["growing", "fixed"]
-KeyValueHeads = Literal["proportional", "fixed"]
-
-# Sizes that follow width, where a config has them.
-_WIDTHS = ("hidden_size", "intermediate_size", "moe_intermediate_size", "n_inner")
 _BUILDERS = {
     "causal-lm": "AutoModelForCausalLM",
     "masked-lm": "AutoModelForMaskedLM",
@@ -152,7 +147,7 @@ class TransformersFamily:
         """Build the untrained model as transformers draws it, in torch's default precision.
 
         Raises:
-            WindtunnelError: The config's proportions give no whole sizes at this width.
+            WindtunnelError: The config's proportions give no sizes that work at this width.
         """
         import transformers
 
@@ -166,21 +161,16 @@ class TransformersFamily:
         """The config at a scale.
 
         Raises:
-            WindtunnelError: The config's proportions give no whole sizes at this width.
+            WindtunnelError: The config's proportions give no sizes that work at this width.
         """
         config = copy.deepcopy(self.config)
-        own = config.hidden_size
-        sizes = self._sizes()
-        step = math.lcm(*(own // math.gcd(own, size) for size in sizes.values()))
-        if scale.width < 1 or scale.width % step:
-            raise WindtunnelError(
-                f"scale.width: {scale.width} gives no whole {', '.join(sizes)} in the proportions "
-                f"of {own}; use a multiple of {step}"
-            )
+        sizes = sizes_at(
+            config, scale.width, heads=self.heads, key_value_heads=self.key_value_heads
+        )
         if scale.depth < 1:
             raise WindtunnelError(f"scale.depth: {scale.depth} layers; use 1 or more")
         for key, size in sizes.items():
-            setattr(config, key, size * scale.width // own)
+            setattr(config, key, size)
         layers = config.num_hidden_layers
         for key, value in vars(self.config).items():
             if isinstance(value, list) and len(value) == layers and key.endswith("_types"):
@@ -255,18 +245,6 @@ class TransformersFamily:
 
     def _inputs(self, batch: Batch) -> dict[str, Tensor]:
         return {"pixel_values" if self._images else "input_ids": batch[0]}
-
-    def _sizes(self) -> dict[str, int]:
-        """What follows width, at the config's own."""
-        names = [*_WIDTHS]
-        if self.heads == "fixed":
-            names += ["head_dim"]
-        else:
-            names += ["num_attention_heads"]
-            if self.key_value_heads == "proportional":
-                names += ["num_key_value_heads"]
-        found = {name: getattr(self.config, name, None) for name in names}
-        return {name: size for name, size in found.items() if size is not None}
 
 
 def _read(config: Any) -> Any:

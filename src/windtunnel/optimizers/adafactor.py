@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch.optim import Adafactor
 
 # Root mean square of a parameter below which updates stop being relative to it; what starts at
-# zero starts to move by this. The paper's epsilon_2, and torch's default.
+# zero starts to move by this. The paper's epsilon_2, and torch's default. A plan scales it as it
+# does the parameter: left alone, a readout that starts at zero learns faster the wider it is.
 LEAST_PARAMETER_RMS = 1e-3
 # torch holds the square root of the second moment above the first epsilon and the moment's row
 # mean above the same number. 1e-18 squared is still a float32.
@@ -37,13 +38,32 @@ def _build(param_groups: list[dict[str, Any]], recipe: Recipe) -> Adafactor:
             "optimizer: torch's Adafactor can't take sharded parameters (DTensor); use adamw, or "
             "train under DDP"
         )
-    groups = [{**group, "eps": epsilons(group.get("eps", recipe.eps))} for group in param_groups]
+    groups = with_pairs(param_groups, recipe)
     return Adafactor(groups, lr=recipe.lr, weight_decay=recipe.weight_decay)
 
 
-def epsilons(eps: float) -> tuple[float, float]:
-    """The two that torch wants: beside a squared gradient's row mean, and beside the parameter."""
-    return max(eps * eps, _LEAST_ROW_MEAN), LEAST_PARAMETER_RMS
+def with_pairs(param_groups: list[dict[str, Any]], recipe: Recipe) -> list[dict[str, Any]]:
+    """Groups with the pair of epsilons that torch wants.
+
+    The first is the least row mean of a squared gradient, the second the least size of a parameter.
+
+    Args:
+        param_groups: Their `eps`, where there is one, is the recipe's times the plan's factor,
+            which is for the second.
+        recipe: Its epsilon is for the first.
+    """
+    first = max(recipe.eps * recipe.eps, _LEAST_ROW_MEAN)
+    return [
+        {**group, "eps": (first, LEAST_PARAMETER_RMS * (group["eps"] / recipe.eps))}
+        if "eps" in group
+        else group
+        for group in param_groups
+    ]
+
+
+def epsilon_at_base(geometry: Geometry, recipe: Recipe) -> float:
+    """What a plan's epsilon is a factor on: the recipe's, or the least size of a parameter."""
+    return LEAST_PARAMETER_RMS if geometry is Geometry.RELATIVE else recipe.eps
 
 
 ADAFACTOR = OptimizerMethod(name="adafactor", geometry=Geometry.RELATIVE, build=_build)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.optimizers.adafactor import epsilons
+from windtunnel.optimizers.adafactor import with_pairs
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import original_factor
 from windtunnel.scale import Geometry, Recipe
@@ -79,10 +79,7 @@ def _builder(optimizer: type) -> Callable[[list[dict[str, Any]], Recipe], Optimi
     def build(param_groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
         """With the groups' own settings, and the class' defaults for everything else."""
         if any(ancestor.__name__ == "Adafactor" for ancestor in optimizer.__mro__):
-            param_groups = [
-                {**group, "eps": epsilons(group["eps"])} if "eps" in group else group
-                for group in param_groups
-            ]
+            param_groups = with_pairs(param_groups, recipe)
         return cast("Optimizer", optimizer(param_groups, lr=recipe.lr))
 
     return build

@@ -221,7 +221,7 @@ def _assumed(plan: Plan, module: str) -> float | None:
         for name in (entry.name, *entry.also)
         if without_indices(name.rpartition(".")[0]) == module and len(entry.shape) == 2
     )
-    alignments = load_rule(plan.rule).alignment
+    alignments = load_rule(plan.rule, plan.rule_content).alignment
     if alignments is None:
         return None
     if entry.geometry in (Geometry.ORTHOGONAL, Geometry.KRONECKER):

@@ -13,6 +13,7 @@ from windtunnel.parametrization.coordinates import record
 from windtunnel.parametrization.expectations import drawn_level
 from windtunnel.parametrization.names import without_indices
 from windtunnel.parametrization.plan import Plan, plan
+from windtunnel.parametrization.rule import Rule
 from windtunnel.parametrization.slopes import Axis, Key, Slope
 from windtunnel.parametrization.verdict import THRESHOLD, AxisCheck, Verdict, finite, judge
 from windtunnel.scale import Scale
@@ -101,7 +102,7 @@ def check(
     depths: Sequence[int] = (),
     batch: Callable[[int], Any],
     lr: float,
-    rule: str = "mup",
+    rule: str | Rule = "mup",
     optimizer: Optimizer = "adamw",
     seeds: Sequence[int] = (0, 1, 2),
     steps: int = 5,
@@ -121,7 +122,7 @@ def check(
         batch: From a seed to the one batch that run trains on; on the device of the model.
         lr: Learning rate at base. Near the largest that trains, seeds scatter and the check
             can't say; a half or a third of the tuned rate is a good choice.
-        rule: The parametrization rule.
+        rule: The parametrization rule; see `windtunnel.plan`.
         optimizer: Name in `windtunnel.optimizers`, or a `torch.optim.Optimizer` class.
         seeds: Seeds of initialisation and batch; all sizes share them.
         steps: Optimizer steps. Five are enough for every layer to see every other one's update

@@ -64,10 +64,13 @@ def compare_groups(
                     f"optimizer: group {index} has a parameter {list(parameter.shape)} that is "
                     "not the model's; make the optimizer from this model's parameters"
                 )
+        epsilon = group.get("eps")
         values = Values(
             # OneCycleLR begins far below its peak, and keeps that under a name of its own.
-            float(group.get("max_lr", group.get("initial_lr", group["lr"]))),
-            *(None if group.get(key) is None else float(group[key]) for key in QUANTITIES[1:]),
+            lr=float(group.get("max_lr", group.get("initial_lr", group["lr"]))),
+            weight_decay=group.get("weight_decay"),
+            # Of Adafactor's two the second follows a plan.
+            eps=epsilon[1] if isinstance(epsilon, tuple) else epsilon,
         )
         groups.append(Group(tuple(names[parameter] for parameter in group["params"]), values))
     trained = [entry.name for entry, parameter in matched if parameter.requires_grad]

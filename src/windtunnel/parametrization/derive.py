@@ -14,6 +14,9 @@ well update and input are aligned: products of entries add up as fan_in ** align
   its length, spread over fan_out entries instead of fan_in: `lr ~ sqrt(fan_out / fan_in) / M`
   (Yang et al. 2023, arXiv 2310.17813; 2512.05620).
 
+Adam's epsilon follows the gradient, `M d`. The least size that a relative update takes weights to
+have follows their own, s: where they start at zero it takes the place of their size.
+
 d is what the readout passes back, `M s` of the readout as a power of its fan-in, hence of the
 fan-out of whatever is before it. At the readout itself, which does not grow, it is of order one.
 """
@@ -49,6 +52,8 @@ def derive(rule: Rule, geometry: Geometry, kind: Role | str) -> Scaling:
     eps = NONE
     if rule.epsilon == "gradient" and geometry is Geometry.SIGN:
         eps = _growing(role, gauge.multiplier * _gradient_at_output(rule, role))
+    if rule.alignment is not None and geometry is Geometry.RELATIVE:
+        eps = gauge.init  # a least size of weights, not of gradients
     published = rule.published.get((geometry, role), {})
     lr = published.get("lr", lr)
     return Scaling(

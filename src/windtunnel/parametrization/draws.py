@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import special
 from torch import Tensor
 
+from windtunnel.parametrization.strays import strays
+
 Law = Literal["constant", "uniform", "truncated normal", "normal"]
 Values = NDArray[np.float64]
 
@@ -81,6 +83,7 @@ def recognise(draws: Sequence[Tensor]) -> Draw | str:
     if len(values[0].shape) > 1 and _is_orthogonal(values[0]):
         return "its rows or columns are orthogonal"
     pooled = np.concatenate([value.ravel() for value in values])
+    pooled = pooled[~strays(pooled)]
     spread = float(np.sqrt(np.mean(pooled**2)))
     if abs(pooled.mean()) > 4 * pooled.std() / math.sqrt(pooled.size):
         return f"its values are random about {pooled.mean():.3g} and not about zero"

@@ -8,6 +8,7 @@ from windtunnel.models.family import Declarations
 from windtunnel.parametrization.names import below, declares, without_indices
 from windtunnel.parametrization.plan import ParameterPlan, Plan
 from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, load_rule
+from windtunnel.parametrization.tied import tied_head
 from windtunnel.scale import Geometry, Powers, Role
 
 
@@ -18,7 +19,7 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
     behind the final norm. They come from the rule and not from the plan, so that a plan without
     one of them shows.
     """
-    rule = load_rule(plan.rule)
+    rule = load_rule(plan.rule, plan.rule_content)
     width, depth = _ratios(plan)
     queries = Powers(fan_in=rule.attention * declarations.head_growth)
     gain = declarations.tied_head_gain
@@ -34,10 +35,7 @@ def moved_multipliers(plan: Plan, declarations: Declarations) -> dict[str, float
         if module in asking:
             multiplier *= queries
         if gain is not None and module == gain.rpartition(".")[0]:
-            head = rule.scaling(entry.geometry, Role.OUTPUT)
-            # The table is drawn as an embedding; what a readout's own would have is done here too.
-            drawn = Powers() if rule.alignment is None else head.init
-            multiplier *= head.multiplier * drawn
+            multiplier *= Powers(fan_in=tied_head(rule))
         own = _applied_by_the_model(declarations, module)
         is_gain = gain is not None and module == gain.rpartition(".")[0]
         multiplier /= own if is_gain else Powers(depth=own.depth)
@@ -55,7 +53,7 @@ def own_updates(plan: Plan, declarations: Declarations) -> dict[str, float]:
     is, and the stream's growth judges the rule itself (Dey et al. 2025, arXiv 2505.01618, section
     4; Yang et al. 2023, arXiv 2310.02244).
     """
-    rule = load_rule(plan.rule)
+    rule = load_rule(plan.rule, plan.rule_content)
     width, depth = _ratios(plan)
     moved = moved_multipliers(plan, declarations)
     ends = _modules(plan, declarations.branch_outputs)

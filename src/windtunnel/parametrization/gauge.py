@@ -16,8 +16,9 @@ def move_into_weights(scaling: Scaling, multiplier: Powers, geometry: Geometry) 
     - the gradient itself (SGD), M times smaller, needs M^2 times the rate;
     - an update relative to the weights (Adafactor) needs the same rate.
 
-    Coupled decay, which the rate multiplies, is divided by what the rate is multiplied by, and an
-    epsilon beside the gradient is divided by M (beside its square, for Kronecker factors, by M^2).
+    Coupled decay, which the rate multiplies, is divided by what the rate is multiplied by. An
+    epsilon beside the gradient is divided by M (beside its square, for Kronecker factors, by M^2);
+    the least size that a relative update takes weights to have is multiplied by M, as weights are.
     Yang et al. 2022 (arXiv 2203.03466), appendix J.2.1, give the first two; the others follow.
 
     Args:
@@ -30,7 +31,11 @@ def move_into_weights(scaling: Scaling, multiplier: Powers, geometry: Geometry) 
     """
     moved = scaling.multiplier * multiplier
     rate = {Geometry.SGD: moved * moved, Geometry.RELATIVE: NONE}.get(geometry, moved)
-    beside = {Geometry.SIGN: moved, Geometry.KRONECKER: moved * moved}.get(geometry, NONE)
+    beside = {
+        Geometry.SIGN: moved,
+        Geometry.KRONECKER: moved * moved,
+        Geometry.RELATIVE: NONE / moved,
+    }.get(geometry, NONE)
     return Scaling(
         init=scaling.init * moved,
         multiplier=NONE,

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.parametrization.match import match
-from windtunnel.parametrization.plan import Plan
+from windtunnel.parametrization.plan import ParameterPlan, Plan
 from windtunnel.parametrization.shards import is_sharded, local
-from windtunnel.scale import Role
+from windtunnel.scale import Geometry, Role
 
 
 def param_groups(
@@ -20,7 +21,7 @@ def param_groups(
     *,
     lr: float,
     weight_decay: float | None = 0.0,
-    eps: float | None = 1e-8,
+    eps: float | tuple[float | None, float] | None = 1e-8,
     decay_vectors: bool = True,
     part: bool = False,
 ) -> list[dict[str, Any]]:
@@ -37,7 +38,8 @@ def param_groups(
         lr: Peak learning rate at base.
         weight_decay: Weight decay at base, coupled as in torch's AdamW; None for an optimizer
             that has none.
-        eps: Adam's epsilon at base; torch's own default. None for an optimizer that has none.
+        eps: Adam's epsilon at base; torch's own default. None for an optimizer that has none. For
+            torch's Adafactor its pair, such as `(None, 1e-3)`: the second follows the parameter.
         decay_vectors: Whether gains, biases and scalars are decayed too, as torch does.
         part: Whether the model is a part of the one that the plan is for, such as a pipeline
             stage, so that some of the plan's parameters may be missing.
@@ -48,21 +50,36 @@ def param_groups(
         mixes them, and each has its `geometry` as a string.
 
     Raises:
-        WindtunnelError: The model and the plan don't match; the message names the parameter.
+        WindtunnelError: The model and the plan don't match; the message names the parameter. Or
+            `eps` is a pair and the plan isn't for Adafactor.
     """
     several = len({entry.geometry for entry in plan}) > 1
-    groups: dict[tuple[tuple[str, float | str], ...], list[nn.Parameter]] = {}
+    groups: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = {}
     for entry, parameter in match(model, plan, part=part):
-        settings: dict[str, float | str] = {"lr": lr * entry.lr}
+        settings: dict[str, Any] = {"lr": lr * entry.lr}
         if weight_decay is not None:
             decayed = decay_vectors or entry.role not in (Role.VECTOR, Role.SCALAR)
             settings["weight_decay"] = weight_decay * entry.weight_decay if decayed else 0.0
         if eps is not None:
-            settings["eps"] = eps * entry.eps
+            settings["eps"] = _epsilon(eps, entry)
         if several:
             settings["geometry"] = str(entry.geometry)
         groups.setdefault(tuple(settings.items()), []).append(parameter)
     return [{"params": parameters, **dict(settings)} for settings, parameters in groups.items()]
+
+
+def _epsilon(
+    eps: float | tuple[float | None, float], entry: ParameterPlan
+) -> float | tuple[float | None, float]:
+    if not isinstance(eps, tuple):
+        return eps * entry.eps
+    if entry.geometry is not Geometry.RELATIVE:
+        raise WindtunnelError(
+            f"param_groups: eps is a pair, as Adafactor's, and {entry.name} is planned for "
+            f"{entry.geometry} updates; give one number, or plan with optimizer='adafactor'"
+        )
+    beside_gradient, least_size = eps
+    return beside_gradient, least_size * entry.eps
 
 
 @torch.no_grad()

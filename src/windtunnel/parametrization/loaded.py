@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from windtunnel.parametrization.strays import strays
+
 Values = NDArray[np.float64]
 
 # Of a large parameter this many values, and a block of this many rows and columns, are looked at:
@@ -72,6 +74,7 @@ def _standardised(tensors: Sequence[Tensor]) -> Values:
     flat = [tensor.detach().flatten() for tensor in tensors]
     some = torch.cat([values[:: math.ceil(values.numel() / each)] for values in flat])
     values: Values = some.double().cpu().numpy()
+    values = values[~strays(values)]
     spread = math.sqrt(float(np.mean(values**2)))
     return np.sort(values) / (spread or 1.0)
 
@@ -97,6 +100,7 @@ def _has_direction(found: Tensor) -> bool:
     matrix = found.detach().flatten(1)
     rows, columns = (math.ceil(size / _BLOCK) for size in matrix.shape)
     block = matrix[::rows, ::columns].float().cpu().contiguous()
+    block = block.masked_fill(torch.from_numpy(strays(block.double().numpy())), 0.0)
     edge = math.sqrt(block.shape[0]) + math.sqrt(block.shape[1]) + _BEYOND_EDGE
     # Power iteration: never above the largest singular value, and a tenth of the time of an SVD.
     vector = torch.cos(torch.arange(block.shape[1], dtype=torch.float32))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from windtunnel.models.family import Declarations, Family
     from windtunnel.optimizers import OptimizerMethod
+    from windtunnel.parametrization.rule import Rule
 
     Optimizer: TypeAlias = "str | type[TorchOptimizer] | Geometry | OptimizerMethod"
 
@@ -34,7 +35,8 @@ class ParameterPlan:
         init: Standard deviation of the initialisation, over base's.
         lr: Learning rate, over the recipe's.
         weight_decay: Coupled weight decay, over the recipe's.
-        eps: Adam's epsilon, over the recipe's.
+        eps: Adam's epsilon, over the recipe's. For updates relative to the parameter, the least
+            size that they take it to have (Adafactor's second epsilon), over the optimizer's.
         geometry: What the optimizer's update does to its size.
         gauge: The gradient in the gauge in which the rule clips is this times ours: the forward
             multiplier that it has there and that the weights hold here.
@@ -65,6 +67,7 @@ class Plan:
         base: Scale at which the recipe is quoted.
         target: Scale of the model that the plan is for.
         parameters: One entry a parameter, in the model's own order.
+        rule_content: What the rule's file says, for a rule of the user's own; else None.
     """
 
     rule: str
@@ -72,6 +75,7 @@ class Plan:
     base: Scale
     target: Scale
     parameters: tuple[ParameterPlan, ...]
+    rule_content: str | None = None
     _by_name: dict[str, ParameterPlan] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -97,8 +101,10 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; `from_json` gives an equal plan back."""
+        own = {} if self.rule_content is None else {"rule_content": self.rule_content}
         return {
             "rule": self.rule,
+            **own,
             "optimizer": self.optimizer,
             "base": dataclasses.asdict(self.base),
             "target": dataclasses.asdict(self.target),
@@ -119,6 +125,7 @@ class Plan:
             base=_scale(value["base"]),
             target=_scale(value["target"]),
             parameters=tuple(_parameter(entry) for entry in value["parameters"]),
+            rule_content=value.get("rule_content"),
         )
 
 
@@ -126,7 +133,7 @@ def plan(
     family: Family | Callable[[int, int], nn.Module],
     base: Scale,
     target: Scale,
-    rule: str = "mup",
+    rule: str | Rule = "mup",
     optimizer: Optimizer = "adamw",
     *,
     declarations: Declarations | None = None,
@@ -141,7 +148,8 @@ def plan(
             `torch.device("meta")`.
         base: Scale at which the recipe is quoted.
         target: Scale of the model to be trained; smaller than base is fine.
-        rule: Name in `windtunnel.parametrization.rules`.
+        rule: Name in `windtunnel.parametrization.rules`, the path of a rule's own TOML file, or
+            what `load_rule` made of either.
         optimizer: Name in `windtunnel.optimizers`, a `torch.optim.Optimizer` class whose geometry
             is known, or a geometry.
         declarations: What shapes can't tell; by default the family's own.
@@ -152,10 +160,12 @@ def plan(
     """
     from windtunnel.optimizers import method_of
     from windtunnel.parametrization.resolve import resolve
+    from windtunnel.parametrization.rule import load_rule
 
     method = method_of(optimizer)
-    entries = resolve(family, base, target, rule, method, declarations)
-    return Plan(rule, method.name, base, target, entries)
+    loaded = load_rule(rule) if isinstance(rule, str) else rule
+    entries = resolve(family, base, target, loaded, method, declarations)
+    return Plan(loaded.name, method.name, base, target, entries, loaded.content)
 
 
 def _parameter(entry: dict[str, Any]) -> ParameterPlan:

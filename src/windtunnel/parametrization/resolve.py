@@ -13,8 +13,10 @@ from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.parametrization.gauge import move_into_weights
 from windtunnel.parametrization.names import declares, matches
 from windtunnel.parametrization.plan import ParameterPlan
+from windtunnel.parametrization.refusals import refuse_misfits
 from windtunnel.parametrization.roles import Kind, as_family, kinds, shapes
-from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, Scaling, load_rule
+from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, load_rule
+from windtunnel.parametrization.tied import tied_head
 from windtunnel.scale import NONE, Geometry, Powers, Role, Scale
 
 
@@ -22,7 +24,7 @@ def resolve(
     family: Family | Callable[[int, int], nn.Module],
     base: Scale,
     target: Scale,
-    rule: str,
+    rule: Rule,
     method: OptimizerMethod,
     declarations: Declarations | None,
 ) -> tuple[ParameterPlan, ...]:
@@ -32,7 +34,8 @@ def resolve(
     at_base = kinds(family, base, declared)
     deep = base.replace(depth=target.depth)
     at_depth = at_base if deep == base else kinds(family, deep, declared)
-    resolver = _Resolver(load_rule(rule), method, declared, base, target, tuple(at_depth))
+    refuse_misfits(rule, method, declared, base, target, at_depth)
+    resolver = _Resolver(rule, method, declared, base, target, tuple(at_depth))
     target_shapes = shapes(family, target)
     _refuse_strangers({kind.name for kind in at_depth}, set(target_shapes))
     return tuple(
@@ -51,22 +54,8 @@ class _Resolver:
     kinds: tuple[Kind, ...]
 
     @property
-    def _tied_head(self) -> float:
-        """Power of its fan-in by which a readout that shares the embedding's table is multiplied.
-
-        A table is drawn as an embedding, so what the rule does to a readout's own initialisation
-        is done here as well. Where one rate serves all layers, so does one initialisation.
-        """
-        head = self.rule.scaling(self.method.geometry, Role.OUTPUT)
-        drawn = NONE if self.rule.alignment is None else head.init
-        return (head.multiplier * drawn).fan_in
-
-    @property
     def _clipping(self) -> Rule:
         return self.rule if self.rule.clipping is None else load_rule(self.rule.clipping)
-
-    def __post_init__(self) -> None:
-        self._refuse_missing_declarations()
 
     def parameter(self, kind: Kind, origin: Kind, shape: tuple[int, ...]) -> ParameterPlan:
         """The entry of one parameter."""
@@ -137,7 +126,7 @@ class _Resolver:
         gain = self.declared.tied_head_gain
         if gain is not None and module == gain.rpartition(".")[0]:
             # Only the gain's own dimension is known here; it is the head's fan-in.
-            multiplier *= Powers(fan_out=self._tied_head)
+            multiplier *= Powers(fan_out=tied_head(self.rule))
         return multiplier
 
     def _attention(self, kind: Kind, module: str) -> Powers:
@@ -162,74 +151,6 @@ class _Resolver:
             )
         ratios = [here / there for here, there in zip(shape, origin.shape, strict=True)]
         return tuple(1.0 if d is None else ratios[d] for d in (kind.fan_in, kind.fan_out))  # type: ignore[return-value]
-
-    def _refuse_missing_declarations(self) -> None:
-        names = [kind.name for kind in self.kinds]
-        declared = {
-            "branch_outputs": self.declared.branch_outputs,
-            "queries": self.declared.queries,
-            "multipliers": tuple(pattern for pattern, _ in self.declared.multipliers),
-        }
-        for field, patterns in declared.items():
-            for pattern in patterns:
-                if not any(declares(pattern, name) for name in names):
-                    raise WindtunnelError(
-                        f"declarations.{field}: no module with parameters is called '{pattern}'"
-                    )
-        blocks = self.declared.blocks
-        if blocks is not None and not any(matches(blocks, name) for name in names):
-            raise WindtunnelError(f"declarations.blocks: no parameter is below '{blocks}'")
-        if self.base.width != self.target.width:
-            self._refuse_tied_head(names)
-            self._refuse_undeclared_queries()
-        if self.base.depth != self.target.depth:
-            self._refuse_undeclared_branches()
-
-    def _refuse_tied_head(self, names: list[str]) -> None:
-        gain = self.declared.tied_head_gain
-        if gain is not None and gain not in names:
-            raise WindtunnelError(f"declarations.tied_head_gain: no parameter is called '{gain}'")
-        head = next((kind for kind in self.kinds if kind.tied_head), None)
-        if gain is not None and head is None:
-            raise WindtunnelError(
-                f"declarations.tied_head_gain: '{gain}' is declared but no head is tied to an "
-                "embedding; drop the declaration"
-            )
-        aligned = self.rule.alignment and self.rule.alignment[Role.OUTPUT]
-        if head is not None and aligned and self._tied_head != -aligned:
-            raise WindtunnelError(
-                f"{head.name}: tied with {', '.join(head.names[1:])}, and rule '{self.rule.name}' "
-                "needs other rates for a readout than for a table; untie them, or use mup"
-            )
-        if head is not None and gain is None and self._tied_head:
-            raise WindtunnelError(
-                f"{head.name}: tied with {', '.join(head.names[1:])}, so the readout's multiplier "
-                "can't go into it; declare Declarations(tied_head_gain=...), the final norm's gain "
-                "that only the head reads"
-            )
-
-    def _refuse_undeclared_queries(self) -> None:
-        if self.declared.head_growth and self.rule.attention and not self.declared.queries:
-            raise WindtunnelError(
-                f"rule '{self.rule.name}' scales attention where heads grow, and the queries are "
-                "not known; declare Declarations(queries=('blocks.*.query', ...)), or keep the "
-                "head size fixed and let the number of heads grow"
-            )
-
-    def _refuse_undeclared_branches(self) -> None:
-        block = self.rule.scaling(self.method.geometry, BLOCK)
-        branch = self.rule.scaling(self.method.geometry, BRANCH)
-        if block != Scaling() and self.declared.blocks is None:
-            raise WindtunnelError(
-                f"rule '{self.rule.name}' scales residual blocks with depth and none are known; "
-                "declare Declarations(blocks='blocks.*')"
-            )
-        if branch != Scaling() and not self.declared.branch_outputs:
-            raise WindtunnelError(
-                f"rule '{self.rule.name}' scales residual branches with depth and none are known; "
-                "declare Declarations(branch_outputs=('blocks.*.down', ...)), the last linear "
-                "module of each branch"
-            )
 
 
 def _origins(at_base: list[Kind], at_depth: list[Kind]) -> list[Kind]:

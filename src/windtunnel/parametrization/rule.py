@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ class Scaling:
         multiplier: Forward multiplier on the layer's output.
         lr: Learning rate.
         weight_decay: Decay, coupled with the learning rate as in torch's AdamW.
-        eps: What is added to the root of the second moment.
+        eps: What is added to the root of the second moment; for relative updates, the least size
+            that they take the parameter to have.
     """
 
     init: Powers = NONE
@@ -55,7 +57,7 @@ class Rule:
     (`windtunnel.parametrization.derive`); `published` holds what a paper sets otherwise.
 
     Attributes:
-        name: Name of its file.
+        name: Name of its file; with its ending for a rule of one's own.
         title: What people call it.
         source: The paper and table.
         status: How sure we are of it.
@@ -74,6 +76,8 @@ class Rule:
         block_decay: Whether decay there follows those rates, so that rate times decay stays.
         layers: By role, init and multiplier.
         published: By geometry and role, quantities that the paper sets and no derivation gives.
+        content: What a file of one's own says, as JSON, so that runs and plans can carry it; None
+            for a rule that Windtunnel has. Texts are left out: they change no number.
     """
 
     name: str
@@ -90,6 +94,7 @@ class Rule:
     block_decay: bool
     layers: Mapping[Role, Scaling] = field(repr=False)
     published: Mapping[tuple[Geometry, Role], Mapping[str, Powers]] = field(repr=False)
+    content: str | None = field(default=None, repr=False)
 
     def scaling(self, geometry: Geometry, kind: Role | str) -> Scaling:
         """How a role scales, or what is added for a `block` or `branch`."""
@@ -104,16 +109,29 @@ def rule_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
-@cache
-def load_rule(name: str) -> Rule:
+def load_rule(name: str, content: str | None = None) -> Rule:
     """Read a rule's file.
 
     Args:
         name: A rule of `rule_names()`, or the path of a TOML file of one's own.
+        content: What that file said when it was read before, as `Rule.content` has it: the file
+            itself may have changed since, or lie on another machine.
 
     Raises:
         WindtunnelError: There is no rule of that name, or the file is no rule.
     """
+    if content is not None:
+        return _rule(name, json.loads(content), content)
+    if not name.endswith(".toml"):
+        return _known(name)
+    entries = _content(name)
+    texts = dict.fromkeys(_TEXTS, "")
+    kept = json.dumps({**entries, **texts}, sort_keys=True, default=str)  # a date, refused below
+    return dataclasses.replace(_rule(name, entries), name=Path(name).name, content=kept)
+
+
+@cache
+def _known(name: str) -> Rule:
     return _rule(name, _content(name))
 
 
@@ -144,7 +162,7 @@ def _content(name: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
     if name.endswith(".toml"):
         path = Path(name)
         if not path.is_file():
-            raise WindtunnelError(f"rule: there is no file {name}")
+            raise WindtunnelError(f"rule: there is no file {name} (seen from {Path.cwd()})")
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
@@ -178,7 +196,7 @@ def _merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
 _NESTED = {"layers", "published", "depth", *(str(geometry) for geometry in Geometry)}
 
 
-def _rule(name: str, content: dict[str, Any]) -> Rule:
+def _rule(name: str, content: dict[str, Any], carried: str | None = None) -> Rule:
     def refuse(what: str) -> WindtunnelError:
         return WindtunnelError(f"rule {name}: {what}")
 
@@ -196,7 +214,7 @@ def _rule(name: str, content: dict[str, Any]) -> Rule:
         if clipping is not None:
             _one_of(clipping, rule_names())
         return Rule(
-            name=name.removesuffix(".toml"),
+            name=name,
             **{key: content[key] for key in _TEXTS},
             alignment=_alignment(content.get("rates", "full")),
             epsilon=_one_of(content.get("epsilon", "gradient"), ("gradient", "one")),
@@ -225,6 +243,7 @@ def _rule(name: str, content: dict[str, Any]) -> Rule:
                 for geometry, entries in content.get("published", {}).items()
                 for role, entry in entries.items()
             },
+            content=carried,
         )
     except (AttributeError, TypeError, ValueError) as error:
         raise refuse(str(error)) from error

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from windtunnel.optimizers.adafactor import epsilon_at_base
 from windtunnel.parametrization.names import without_indices
 from windtunnel.parametrization.plan import ParameterPlan, Plan
 from windtunnel.scale import Recipe, Role
@@ -106,5 +107,5 @@ def _settings(entry: ParameterPlan, recipe: Recipe | None) -> dict[str, float]:
     return {
         "lr": recipe.lr * entry.lr,
         "weight_decay": recipe.weight_decay * entry.weight_decay if decayed else 0.0,
-        "eps": recipe.eps * entry.eps,
+        "eps": epsilon_at_base(entry.geometry, recipe) * entry.eps,
     }

@@ -128,8 +128,8 @@ class Driver:
             elif rows[number].run != decision.run:
                 raise WindtunnelError(
                     f"run {self._first + number} in the store isn't the one this study decides on "
-                    f"now ({decision.purpose}). The study file or windtunnel has changed since it "
-                    "was begun: change it back, or start in a new folder."
+                    f"now ({decision.purpose}). The study file, its rule's file or windtunnel has "
+                    "changed since it was begun: change it back, or start in a new folder."
                 )
             self._decisions.append(decision)
 

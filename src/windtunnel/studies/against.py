@@ -5,13 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter, ValidationError
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.adafactor import epsilon_at_base
 from windtunnel.studies.explain import plan_at, tuned_recipe
 from windtunnel.studies.study import Study
 
 _NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+def _second(eps: Any) -> Any:
+    """Of Adafactor's pair of epsilons the one that follows a plan."""
+    return eps[1] if isinstance(eps, list) and len(eps) == 2 else eps
 
 
 class GroupEntry(BaseModel):
@@ -20,7 +26,7 @@ class GroupEntry(BaseModel):
     params: list[str]
     lr: _NotNegative
     weight_decay: _NotNegative | None = None
-    eps: _NotNegative | None = None
+    eps: Annotated[_NotNegative | None, BeforeValidator(_second)] = None
 
 
 def explain_against(
@@ -55,7 +61,7 @@ def explain_against(
         [Group(tuple(e.params), Values(e.lr, e.weight_decay, e.eps)) for e in entries],
         lr=None if recipe is None else recipe.lr,
         weight_decay=None if recipe is None else recipe.weight_decay,
-        eps=None if recipe is None else recipe.eps,
+        eps=None if recipe is None else epsilon_at_base(plan.parameters[0].geometry, recipe),
         place=str(groups),
     )
     return {**heading(plan), "against": str(groups), **found.to_json()}

@@ -61,7 +61,7 @@ def plan_at(study: Study, scale: str | None = None) -> Plan:
     from windtunnel.parametrization.plan import plan
 
     wanted = parse_scale(scale, study.target, study.spec.unit) if scale else study.target
-    return plan(study.family, study.base, wanted, study.spec.rule, study.spec.optimizer)
+    return plan(study.family, study.base, wanted, study.rule_named(), study.spec.optimizer)
 
 
 def tuned_recipe(study: Study) -> Recipe:

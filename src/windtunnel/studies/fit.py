@@ -63,7 +63,7 @@ def tuned_optima(study: Study) -> Optima:
     return {
         (sweep["width"], sweep["units"]): {**sweep["optimum"], "others": sweep.get("others", {})}
         for sweep in study.needed("tune", "tune")["sweeps"]
-        if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
+        if sweep["rule"] == study.rule and sweep["optimum"] is not None
     }
 
 
@@ -88,7 +88,7 @@ def _between(study: Study, optima: Optima) -> dict[tuple[int, int], Any]:
     ]
     return {
         (width, units): study.run(
-            study.spec.rule,
+            study.rule,
             study.proxy(width, units),
             study.spec.recipe.recipe(lr=interpolated_lr(optima, width, units)).replace(
                 **_longest(optima, width)["others"]
@@ -134,11 +134,11 @@ def _points(
 
 def _first_seed(study: Study) -> dict[tuple[int, int], Optimum]:
     """The first seed's optimum at every tuned scale of the study's own rule."""
-    first = study.run(study.spec.rule, study.base, study.spec.recipe.recipe(lr=1.0)).init_seed
+    first = study.run(study.rule, study.base, study.spec.recipe.recipe(lr=1.0)).init_seed
     trials = {
         (sweep["width"], sweep["units"]): [t for t in trials_of(sweep) if t.seed == first]
         for sweep in study.needed("tune", "tune")["sweeps"]
-        if sweep["rule"] == study.spec.rule and sweep["optimum"] is not None
+        if sweep["rule"] == study.rule and sweep["optimum"] is not None
     }
     finite = {at: own for at, own in trials.items() if any(t.loss is not None for t in own)}
     return fit_optima(finite)

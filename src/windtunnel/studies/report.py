@@ -39,7 +39,7 @@ def study_content(study: Study) -> StudyContent:
         "title": study.spec.name,
         "unit": study.spec.unit,
         "metric": study.spec.metric.name,
-        "rule": study.spec.rule,
+        "rule": study.rule,
         "optimizer": study.spec.optimizer,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "sentences": [{"label": s.label, "text": s.text, "tone": s.tone} for s in sentences(study)],
@@ -81,7 +81,7 @@ def sentences(study: Study) -> list[Sentence]:
         found += transfer_sentences(transfer)
     return found + [
         check_sentence(found_check)
-        for rule in dict.fromkeys((study.spec.rule, STANDARD))
+        for rule in dict.fromkeys((study.rule, STANDARD))
         if (found_check := study.read(f"check-{rule}")) is not None
     ]
 
@@ -103,9 +103,7 @@ def _sweep(sweep: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checks(study: Study) -> dict[str, Any]:
-    found = {
-        rule: study.read(f"check-{rule}") for rule in dict.fromkeys((study.spec.rule, STANDARD))
-    }
+    found = {rule: study.read(f"check-{rule}") for rule in dict.fromkeys((study.rule, STANDARD))}
     return {rule: check for rule, check in found.items() if check is not None}
 
 

@@ -17,7 +17,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_json
 from windtunnel.models import build_family
 from windtunnel.optimizers import optimizer_method
-from windtunnel.parametrization.rule import rule_names
+from windtunnel.parametrization.rule import Rule, load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.spec import BudgetSpec, StudySpec, load_study
 
@@ -57,6 +57,8 @@ class Study:
     def fingerprint(self) -> str:
         """12 hexadecimal digits of everything in the spec that decides which runs are made."""
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
+        if self.rule_named().content is not None:  # its content counts, not its path
+            science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
         for option in named.values():
             if isinstance(option, str) and Path(option).is_file():
@@ -139,6 +141,27 @@ class Study:
         """A ladder scale."""
         return Scale(width=width, depth=self.spec.ladder.depth, units=units)
 
+    @property
+    def rule(self) -> str:
+        """The name of the study's own rule: of a file, without its folder."""
+        return self.rule_named().name
+
+    @cached_property
+    def _own_rule(self) -> Rule:
+        return load_rule(self.spec.rule)  # once: its file may change while the study is open
+
+    def rule_named(self, name: str | None = None) -> Rule:
+        """The study's own rule, or another one.
+
+        Args:
+            name: The study's rule by its name, any rule that Windtunnel has, or a file's path.
+
+        Raises:
+            WindtunnelError: There is no such rule.
+        """
+        own = self._own_rule
+        return own if name is None or name == own.name else load_rule(name)
+
     def run(self, rule: str, scale: Scale, recipe: Recipe, seed: int = 0) -> Run:
         """The run of `recipe` at `scale` under `rule`; `seed` counts replicates from 0."""
         return Run(
@@ -157,6 +180,7 @@ class Study:
             init_seed=1000 * self.spec.seed + seed,
             data_seed=1000 * self.spec.seed + seed,
             precision=self.spec.precision,
+            rule_content=self.rule_named(rule).content,
         )
 
     def torch_batch(self, seed: int, sequences: int) -> Batch:
@@ -219,16 +243,15 @@ def open_study(path: Path, *, time_limit: str | None = None) -> Study:
             f"{file}: a study's file is called {STUDY_FILE}, which its workers read; rename it."
         )
     spec = load_study(file)
-    if spec.rule not in rule_names():
-        # A file's content is no part of a run's key: runs of two versions would be taken for one.
-        raise WindtunnelError(
-            f"{file}: rule: no rule '{spec.rule}'; known rules: {', '.join(rule_names())} (a file "
-            "of one's own works from Python: `windtunnel.plan(..., rule='mine.toml')`)"
-        )
     optimizer_method(spec.optimizer)
     if time_limit is not None:
         spec = spec.model_copy(update={"budget": _with_time(spec.budget, time_limit)})
-    return Study(folder=file.parent, spec=spec)
+    study = Study(folder=file.parent, spec=spec)
+    try:
+        study.rule_named()
+    except WindtunnelError as error:
+        raise WindtunnelError(f"{file}: {error}") from error
+    return study
 
 
 def _with_time(budget: BudgetSpec, time_limit: str) -> BudgetSpec:

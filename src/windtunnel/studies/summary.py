@@ -12,7 +12,7 @@ from windtunnel.studies.tune import STANDARD
 def summarise(study: Study) -> dict[str, Any]:
     """Collect what the steps wrote; a step that has not run is null."""
     return {
-        "rule": study.spec.rule,
+        "rule": study.rule,
         "optimizer": study.spec.optimizer,
         "coordinate_check": _check(study),
         "transfer": _part(
@@ -39,7 +39,7 @@ def cost(study: Study) -> dict[str, Any]:
     """
     found = results(study)
     tuning = found["tune"] + found["fit"]
-    own = [r for r in tuning if r["run"].rule == study.spec.rule]
+    own = [r for r in tuning if r["run"].rule == study.rule]
     rates: dict[Any, set[float]] = {}
     for result in own:
         rates.setdefault(result["run"].scale, set()).add(result["run"].recipe.lr)
@@ -69,7 +69,7 @@ def cost(study: Study) -> dict[str, Any]:
 
 
 def _check(study: Study) -> dict[str, Any] | None:
-    own, standard = study.read(f"check-{study.spec.rule}"), study.read(f"check-{STANDARD}")
+    own, standard = study.read(f"check-{study.rule}"), study.read(f"check-{STANDARD}")
     if own is None or standard is None:
         return None
     return {

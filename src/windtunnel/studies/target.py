@@ -23,7 +23,7 @@ WIDTH_FOR_THREADS = 256
 def target_run(study: Study, forecast: Mapping[str, Any]) -> Run:
     """The target's one run, at the forecast's rate and whatever else was tuned."""
     recipe = study.spec.recipe.recipe(lr=forecast["lr"]).replace(**forecast.get("others", {}))
-    return study.run(study.spec.rule, study.target, recipe)
+    return study.run(study.rule, study.target, recipe)
 
 
 def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:

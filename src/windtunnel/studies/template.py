@@ -34,7 +34,7 @@ metric: {name: loss, goal: minimize, bounds: [0, null]}
 device: auto                # auto, cpu, cuda or cuda:1
 precision: fp32             # or bf16
 
-rule: mup                   # how every parameter is set; `windtunnel rules` lists them
+rule: mup                   # one that `windtunnel rules` lists, or a file of yours: ./mine.toml
 optimizer: adamw            # or sgd, adafactor, adam-atan2, muon
 seed: $seed
 

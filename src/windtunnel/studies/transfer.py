@@ -24,7 +24,7 @@ def transfer(study: Study) -> dict[str, Any]:
         and every axis in full.
     """
     cells = _fitted(study)
-    rule, lengths = study.spec.rule, study.spec.ladder.units
+    rule, lengths = study.rule, study.spec.ladder.units
     along_width = _judge_width(study, cells, rule, sorted({lengths[0], lengths[-1]}))
     own = [along_width, _judge_length(study, cells)]
     if study.target.depth != study.spec.ladder.depth:
@@ -71,7 +71,7 @@ def _judge_width(study: Study, cells: Cells, rule: str, lengths: Sequence[int]) 
 
 
 def _judge_length(study: Study, cells: Cells) -> AxisVerdict:
-    rule = study.spec.rule
+    rule = study.rule
     lines = {
         width: {u: o for (r, w, u), o in sorted(cells.items()) if (r, w) == (rule, width)}
         for width in study.spec.ladder.width
@@ -82,7 +82,7 @@ def _judge_length(study: Study, cells: Cells) -> AxisVerdict:
 def _judge_depth(study: Study, cells: Cells) -> AxisVerdict:
     """One depth was tuned: what another does cannot be said."""
     depth = study.spec.ladder.depth
-    own = next((o for (rule, _, _), o in cells.items() if rule == study.spec.rule), None)
+    own = next((o for (rule, _, _), o in cells.items() if rule == study.rule), None)
     return _judge("depth", {} if own is None else {0: {depth: own}}, depth, study.target.depth)
 
 

@@ -33,7 +33,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     table, reason = execute(study, "tune", policy, progress, expected=expected)
     found = sweeps(policy, table)
     outcome = {
-        "rule": study.spec.rule,
+        "rule": study.rule,
         "sweeps": found + _shared_with_standard(study, found),
         "reason": reason,
     }
@@ -53,19 +53,19 @@ def ladder_policy(study: Study) -> LadderPolicy:
     cells = []
     for rule, units in _swept(study):
         for position, width in enumerate(widths):
-            if rule == STANDARD != study.spec.rule and at_base(study, width):
+            if rule == STANDARD != study.rule and at_base(study, width):
                 continue
-            if rule == study.spec.rule and units > lengths[0]:
+            if rule == study.rule and units > lengths[0]:
                 warm: str | None = cell_name(rule, width, lengths[0])
                 shift = 0.0
             elif position:
                 smaller = widths[position - 1]
                 shared = at_base(study, smaller)
-                warm = cell_name(study.spec.rule if shared else rule, smaller, units)
+                warm = cell_name(study.rule if shared else rule, smaller, units)
                 shift = -math.log2(width / smaller) if rule == STANDARD else 0.0
             else:
                 warm, shift = None, 0.0
-            replicated = rule == study.spec.rule and units == lengths[0]
+            replicated = rule == study.rule and units == lengths[0]
             cells.append(
                 Cell(
                     name=cell_name(rule, width, units),
@@ -117,13 +117,13 @@ def sweeps(policy: LadderPolicy, table: Table) -> list[dict[str, Any]]:
 
 def _shared_with_standard(study: Study, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The base's sweep at the shortest length, which is `sp`'s as well."""
-    if study.spec.rule == STANDARD:
+    if study.rule == STANDARD:
         return []
     shortest = study.spec.ladder.units[0]
     return [
         {**sweep, "rule": STANDARD}
         for sweep in found
-        if sweep["rule"] == study.spec.rule
+        if sweep["rule"] == study.rule
         and sweep["units"] == shortest
         and at_base(study, sweep["width"])
     ]
@@ -148,8 +148,8 @@ def trials_of(sweep: Mapping[str, Any]) -> list[Trial]:
 
 def _swept(study: Study) -> list[tuple[str, int]]:
     lengths = study.spec.ladder.units
-    rules = [(study.spec.rule, units) for units in sorted({lengths[0], lengths[-1]})]
-    return rules if study.spec.rule == STANDARD else [*rules, (STANDARD, lengths[0])]
+    rules = [(study.rule, units) for units in sorted({lengths[0], lengths[-1]})]
+    return rules if study.rule == STANDARD else [*rules, (STANDARD, lengths[0])]
 
 
 def _first_recipe(study: Study) -> Recipe:

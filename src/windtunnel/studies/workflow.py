@@ -24,7 +24,7 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
     Returns:
         The summary, also written to `summary.json`.
     """
-    rules = dict.fromkeys((study.spec.rule, STANDARD))
+    rules = dict.fromkeys((study.rule, STANDARD))
     steps: list[Callable[[], object]] = [
         *(partial(check, study, rule, progress) for rule in rules),
         partial(tune, study, progress),

@@ -13,6 +13,7 @@ from windtunnel.optimizers import optimizer_method
 from windtunnel.parametrization.apply import apply_
 from windtunnel.parametrization.groups import param_groups
 from windtunnel.parametrization.plan import Plan, plan
+from windtunnel.parametrization.rule import load_rule
 from windtunnel.scale import Run
 
 
@@ -41,7 +42,8 @@ def assemble(run: Run, family: Family, device: torch.device) -> Trainee:
     """
     torch.manual_seed(run.init_seed)
     model = family.build(run.scale)
-    resolved = plan(family, run.base, run.scale, rule=run.rule, optimizer=run.optimizer)
+    rule = load_rule(run.rule, run.rule_content)
+    resolved = plan(family, run.base, run.scale, rule, run.optimizer)
     apply_(model, resolved, family=family, init_seed=run.init_seed)
     model.to(device).train()
     recipe = run.recipe

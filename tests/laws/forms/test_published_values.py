@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from windtunnel.laws.fitting import Rows, fit_form
+from windtunnel.laws.fitting import fit_form
+from windtunnel.laws.rows import Rows
 from windtunnel.laws.forms import FORMS
 from windtunnel.laws.forms.routed import effective_params, saturated_experts
 
