@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import platform
 import sys
@@ -23,6 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import committed
 import numpy as np
 
 import windtunnel.laws.tuning as tuning
@@ -30,7 +30,6 @@ from windtunnel.laws.published_hyperparameters import PUBLISHED_LAWS
 from windtunnel.laws.solver import Array
 
 DATA = Path(__file__).parents[2] / "shared/data/steplaw_dense_small.csv"
-RESULTS = Path(__file__).parent / "results"
 # (params, tokens), and (n, 3) rates, batches and losses.
 Group = tuple[tuple[float, float], Array]
 # Groups and a left-out size to the log rate and log batch there.
@@ -244,10 +243,8 @@ def main() -> None:
     text = report(found)
     print(text)
     if options.write:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "laws_step_law.json").write_text(json.dumps(found, indent=1) + "\n")
         title = "# Regret of the fitted law of learning rate and batch size (Step Law's grids)"
-        (RESULTS / "laws_step_law.md").write_text(f"{title}\n\n{text}\n")
+        committed.write("laws_step_law", found, f"{title}\n\n{text}\n", indent=1)
 
 
 if __name__ == "__main__":
