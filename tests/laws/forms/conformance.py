@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from windtunnel.laws.fitting import FittedForm, fit_form, predict
-from windtunnel.laws.rows import Rows
 from windtunnel.laws.forms.form import Form, Scaling
+from windtunnel.laws.rows import Rows
 from windtunnel.laws.solver import Array
 
 Columns = Mapping[str, Array]

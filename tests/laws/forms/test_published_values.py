@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from windtunnel.laws.fitting import fit_form
-from windtunnel.laws.rows import Rows
 from windtunnel.laws.forms import FORMS
 from windtunnel.laws.forms.routed import effective_params, saturated_experts
+from windtunnel.laws.rows import Rows
 
 HERE = Path(__file__).parent
 EXAMPLES = runpy.run_path(str(HERE / "examples.py"))["EXAMPLES"]
