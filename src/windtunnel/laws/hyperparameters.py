@@ -129,7 +129,7 @@ def fit_optima_law(
 
 
 def _weighted(design: Array, target: Array, weights: Array) -> tuple[Array, Array]:
-    covariance = np.linalg.inv(design.T @ (weights[:, None] * design))
+    covariance: Array = np.linalg.inv(design.T @ (weights[:, None] * design))
     return covariance @ (design.T @ (weights * target)), covariance
 
 
