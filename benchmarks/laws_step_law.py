@@ -224,9 +224,9 @@ def report(found: dict[str, Any]) -> str:
             for row in found["variants"]
         ),
         "",
-        "The regret on full grids is a mean of twelve grid points, each with its run's own luck "
-        "and that of the best run in it: a small move of the law changes which grid point is "
-        "nearest, and the column by as much as the rows of the second table differ.",
+        "The regret on full grids is a mean over twelve grid points, with each run's own luck and "
+        "that of the best run in it: a small move of the law changes which grid point is nearest, "
+        "and the column by as much as the rows of the second table differ.",
     ]
     return "\n".join(lines)
 

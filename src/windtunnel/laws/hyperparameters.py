@@ -129,7 +129,9 @@ def fit_optima_law(
 
 
 def _weighted(design: Array, target: Array, weights: Array) -> tuple[Array, Array]:
-    covariance = np.asarray(np.linalg.inv(design.T @ (weights[:, None] * design)), dtype=float)
+    covariance: Array = np.asarray(
+        np.linalg.inv(design.T @ (weights[:, None] * design)), dtype=float
+    )
     return covariance @ (design.T @ (weights * target)), covariance
 
 
