@@ -46,8 +46,8 @@ def fit_law(
     table: RunTable,
     *,
     form: str = "auto",
-    prior: str = "auto",
-    rows: Literal["auto", "all"] = "auto",
+    prior: str | None = None,
+    rows: Literal["auto", "all"] | None = None,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Law:
@@ -56,8 +56,10 @@ def fit_law(
     Args:
         table: The runs.
         form: A form's name, or `auto` for those that suit the table's columns.
-        prior: `auto` to let back-tests choose, `none`, or the name of one of the form's.
-        rows: `auto` to let them also choose whether to leave doubtful rows out, or `all`.
+        prior: `auto` to let back-tests choose, `none`, or the name of one of the form's. A form
+            asked for by name is fitted as its paper does, without; else it is `auto`.
+        rows: `auto` to let them also choose whether to leave doubtful rows out, or `all`, which
+            a form asked for by name is fitted to.
         seed: Fixes every draw.
         draws: Refits behind the ranges.
 
@@ -66,6 +68,8 @@ def fit_law(
             are left.
     """
     begun = time.perf_counter()
+    prior = prior or ("auto" if form == "auto" else NO_PRIOR)
+    rows = rows or ("auto" if form == "auto" else "all")
     keep, flags = flag_rows(table)
     used = table.keep(keep)
     forms = suited_forms(used) if form == "auto" else [_wanted(form, used)]
