@@ -47,6 +47,7 @@ class RollingTest:
         candidate: Which.
         foretold: Fold by fold.
         score: Geometric mean over folds of the mean absolute error: no fold's scale dominates.
+            Infinite where there is no fold.
     """
 
     candidate: Candidate
@@ -54,8 +55,9 @@ class RollingTest:
     score: float
 
     def to_json(self) -> dict[str, object]:
-        """Plain JSON values."""
-        return {**self.candidate.to_json(), "mean_abs_rel_error": self.score}
+        """Plain JSON values; a score without any fold is null."""
+        score = self.score if self.foretold else None
+        return {**self.candidate.to_json(), "mean_abs_rel_error": score}
 
 
 def rolling_tests(
