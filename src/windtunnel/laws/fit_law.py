@@ -23,7 +23,7 @@ from windtunnel.laws.forms.form import Form
 from windtunnel.laws.law import Law
 from windtunnel.laws.rolling import RollingTest, choose, rolling_tests
 from windtunnel.laws.rows import Rows
-from windtunnel.laws.sample import remembered_rows, tested_rows
+from windtunnel.laws.sample import remembered_rows, sampled_rows
 from windtunnel.laws.scorecard import scorecard
 from windtunnel.laws.solver import Array
 from windtunnel.laws.spread import spread_of
@@ -97,7 +97,7 @@ def fit_law(
     drawn = draw_parameters(sample, fitted, candidate.beliefs, seed=seed, count=draws)
     left_over = residuals(chosen_rows, fitted.parameters)
     spread = spread_of(
-        chosen.foretold, left_over, fitted.parameters.size, used.groups()[tested_rows(len(used))]
+        chosen.foretold, left_over, fitted.parameters.size, used.groups()[sampled_rows(len(used))]
     )
     flags += _left_out(candidate, used, kept)
     fitted_inputs = {name: inputs[name][kept] for name in candidate.form.inputs}
@@ -170,7 +170,7 @@ def _back_tests(
             f"prior: no form here has a prior '{prior}'; choose auto, none or one of "
             + ", ".join(dict.fromkeys(name for form in forms for name in form.priors))
         )
-    at = tested_rows(len(table))
+    at = sampled_rows(len(table))
     shown = {name: values[at] for name, values in inputs.items()}
     groups = table.groups()[at]
     folds = rolling_origins(
@@ -203,7 +203,7 @@ def _rows(form: Form, inputs: Mapping[str, Array], table: RunTable, kept: np.nda
 
 
 def _sampled(rows: Rows) -> Rows:
-    return rows.take(tested_rows(len(rows)))
+    return rows.take(sampled_rows(len(rows)))
 
 
 def _fit(rows: Rows, candidate: Candidate) -> FittedForm:
@@ -223,7 +223,7 @@ def _outliers(form: Form, inputs: Mapping[str, Array], table: RunTable) -> list[
     if not far.any():
         return []
     found = np.zeros(len(table), dtype=bool)
-    found[tested_rows(len(table))[far]] = True
+    found[sampled_rows(len(table))[far]] = True
     return [
         Flag(
             "outlier",

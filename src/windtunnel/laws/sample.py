@@ -13,7 +13,7 @@ MOST_TESTED = 2000
 _SAMPLE = 1000
 
 
-def tested_rows(count: int) -> np.ndarray:
+def sampled_rows(count: int) -> np.ndarray:
     """Indices of the rows that are back-tested and redrawn: all, or a sample of very many.
 
     Drawn by chance and always the same: evenly spaced rows of a grid of sizes and lengths can all
@@ -32,4 +32,4 @@ def remembered_rows(inputs: Mapping[str, Array]) -> np.ndarray:
     """
     columns = [*inputs.values(), np.prod(list(inputs.values()), axis=0)]
     ends = [end for column in columns for end in (column.argmin(), column.argmax())]
-    return np.union1d(tested_rows(columns[0].size), ends)
+    return np.union1d(sampled_rows(columns[0].size), ends)
