@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import pkgutil
 import shutil
 import subprocess
@@ -38,6 +39,26 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *arguments], capture_output=True, text=True, timeout=60)
 
 
+def forecast_from_a_table(folder: Path) -> None:
+    """What an analyst does: from a table of runs to a forecast and a plan."""
+    rows = [
+        f"{params},{tokens},{1.8 + 480 / params**0.35 + 2100 / tokens**0.37:.4f}"
+        for params in (2e7, 5e7, 1e8, 2e8, 5e8)
+        for tokens in (1e9, 3e9, 1e10, 3e10)
+    ]
+    runs, fit = folder / "runs.csv", folder / "fit.json"
+    runs.write_text("\n".join(["params,tokens,loss", *rows]))
+    fitted = command("laws", "fit", str(runs), "--json")
+    assert fitted.returncode == 0, fitted
+    fit.write_text(fitted.stdout)
+    said = command("laws", "forecast", str(fit), "--params", "2B", "--tokens", "1e11", "--json")
+    assert said.returncode == 0, said
+    true = 1.8 + 480 / 2e9**0.35 + 2100 / 1e11**0.37
+    assert abs(json.loads(said.stdout)["loss"] / true - 1) < 0.01, said
+    planned = command("laws", "plan", str(fit), "--flops", "1e21")
+    assert planned.returncode == 0 and "tokens" in planned.stdout, planned
+
+
 def main() -> None:
     """Check, and say what was checked."""
     for package in ("torch", "safetensors", "pyarrow", "tokenizers", "zstandard", "pytest"):
@@ -65,8 +86,10 @@ def main() -> None:
         assert "windtunnel[train]" in refused.stderr, refused
         assert "Traceback" not in refused.stderr, refused
 
+        forecast_from_a_table(Path(folder))
+
     assert "torch" not in sys.modules
-    print("the command line, a study file, and a step that needs torch: as they should be")
+    print("the command line, a study file, a table of runs, and a step that needs torch: all well")
 
 
 if __name__ == "__main__":

@@ -9,11 +9,13 @@ many starts, Huber, all rows) with its percentile bootstrap.
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from allocation import allocation_tests
 from measure import Side, ours, plain
 from settings import DATA, NAMED, datasets, named_rows, scales
 
@@ -69,31 +71,38 @@ def named_tests() -> tuple[list[dict[str, Any]], dict[str, Any]]:
     return rows, {"ours": pooled(mine), "plain": pooled(theirs)}
 
 
-def scale_tests() -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Each scale of each file left out in turn; the largest is an extrapolation."""
-    rows = []
-    sides: dict[str, list[Side]] = {"ours": [], "plain": []}
-    for name, table in datasets():
-        routed = name.startswith("routed")
-        parts: dict[str, list[Side]] = {"inner": [], "largest": [], "plain": [], "plain_inner": []}
-        every = scales(table)
-        for place, mask in enumerate(every):
-            kept = table.keep(~mask)
-            if len(kept) < LEAST_ROWS or place == 0:
-                continue
-            side, shown, how = ours(kept, table.keep(mask))
-            other = plain(kept, shown, "routed" if routed else "chinchilla")
-            last = place == len(every) - 1
-            parts["largest" if last else "inner"].append(side)
-            parts["plain" if last else "plain_inner"].append(other)
-            sides["ours"].append(side)
-            sides["plain"].append(other)
-        row: dict[str, Any] = {"name": name, "scales": len(every), "form": how["form"]}
-        for part, found in parts.items():
-            row[part] = pooled(found) if found else None
-        rows.append(row)
-        print(f"{name}: {row['largest']}", flush=True)
-    return rows, {side: pooled(found) for side, found in sides.items()}
+def scale_test(name: str) -> tuple[dict[str, Any], dict[str, list[Side]]]:
+    """Each scale of one table left out in turn; the largest is an extrapolation."""
+    table = dict(datasets())[name]
+    form = "routed" if name.startswith("routed") else "chinchilla"
+    parts: dict[str, list[Side]] = {"inner": [], "largest": [], "plain": [], "plain_inner": []}
+    every = scales(table)
+    how: dict[str, Any] = {"form": None}
+    for place, mask in enumerate(every):
+        kept = table.keep(~mask)
+        if len(kept) < LEAST_ROWS or place == 0:
+            continue
+        side, shown, how = ours(kept, table.keep(mask))
+        other = plain(kept, shown, form)
+        last = place == len(every) - 1
+        parts["largest" if last else "inner"].append(side)
+        parts["plain" if last else "plain_inner"].append(other)
+    row: dict[str, Any] = {"name": name, "scales": len(every), "form": how["form"]}
+    for part, found in parts.items():
+        row[part] = pooled(found) if found else None
+    print(f"{name}: {row['largest']}", flush=True)
+    return row, parts
+
+
+def scale_tests(processes: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Every table, the extrapolations pooled apart from the interpolations."""
+    with multiprocessing.Pool(processes) as pool:
+        found = list(pool.imap(scale_test, [name for name, _ in datasets()]))
+    together = {
+        part: pooled([side for _, parts in found for side in parts[part]])
+        for part in ("inner", "largest", "plain", "plain_inner")
+    }
+    return [row for row, _ in found], together
 
 
 def page(content: dict[str, Any], where: dict[str, Any]) -> str:
@@ -115,12 +124,15 @@ def page(content: dict[str, Any], where: dict[str, Any]) -> str:
     for row in named["tests"]:
         own = row["ours"]
         lines.append(
-            f"| {row['name']} | {row['n']} | {own['mean_abs']:.2f} | {row['plain']['mean_abs']:.2f} "
-            f"| {own['max_abs']:.1f} | {own['bias']:+.2f} | {own['coverage']:.0f} % "
-            f"| {own['halfwidth']:.1f} | {row['verdict']} "
+            f"| {row['name']} | {row['n']} | {own['mean_abs']:.2f} "
+            f"| {row['plain']['mean_abs']:.2f} | {own['max_abs']:.1f} | {own['bias']:+.2f} "
+            f"| {own['coverage']:.0f} % | {own['halfwidth']:.1f} | {row['verdict']} "
             f"| {row['form']}, prior {row['prior']}, {row['rows']} |"
         )
-    lines += ["", *_pooled_lines(named["pooled"])]
+    lines += [
+        "",
+        _pooled_line("All rows together", named["pooled"]["ours"], named["pooled"]["plain"]),
+    ]
     lines += [
         "",
         "## Every scale left out in turn",
@@ -149,19 +161,39 @@ def page(content: dict[str, Any], where: dict[str, Any]) -> str:
                 else "| | | | |"
             )
         )
-    lines += ["", *_pooled_lines(scaled["pooled"])]
+    together = scaled["pooled"]
+    lines += [
+        "",
+        _pooled_line("Largest scales together", together["largest"], together["plain"]),
+        "",
+        _pooled_line("Inner scales together", together["inner"], together["plain_inner"]),
+        "",
+        "## Best sizes of the three largest budgets (iso-FLOP), from the smaller ones",
+        "",
+        "The best size over the one foretold by a power law of the optima, each weighted by its "
+        "own uncertainty; beside it a line through the file's optima in logs.",
+        "",
+        "| setting | foretold over actual | inside 90 % | line |",
+        "|---|---|---|---|",
+    ]
+    for row in content["allocation"]:
+        ratios, line = (", ".join(f"{x:.2f}" for x in row[key]) for key in ("ratio", "line"))
+        lines.append(f"| {row['name']} | {ratios} | {sum(row['inside'])} of 3 | {line} |")
+    for key, what in (("ratio", "Foretold"), ("line", "The line")):
+        errors = np.abs(np.log(np.concatenate([row[key] for row in content["allocation"]])))
+        lines += ["", f"{what}: mean error {100 * errors.mean():.1f} %."]
     return "\n".join([*lines, *committed.footer("laws_back_tests", where)])
 
 
-def _pooled_lines(found: dict[str, Any]) -> list[str]:
-    own, other = found["ours"], found["plain"]
-    return [
-        f"All rows together: {own['coverage']:.0f} % inside the 90 % ranges (plain "
-        f"{other['coverage']:.0f} %; every test counting the same {own['coverage_by_test']:.0f} and "
-        f"{other['coverage_by_test']:.0f} %), median half-width {own['halfwidth_over_error']:.2f} "
-        f"times the median error, mean interval score {own['interval_score']:.2f} (plain "
-        f"{other['interval_score']:.2f}).",
-    ]
+def _pooled_line(what: str, own: dict[str, float], other: dict[str, float]) -> str:
+    return (
+        f"{what}: mean error {own['mean_abs']:.2f} (plain {other['mean_abs']:.2f}), "
+        f"{own['coverage']:.0f} % of the rows inside their 90 % ranges (plain "
+        f"{other['coverage']:.0f} %; every test counting the same "
+        f"{own['coverage_by_test']:.0f} and {other['coverage_by_test']:.0f} %), median half-width "
+        f"{own['halfwidth_over_error']:.2f} times the median error, mean interval score "
+        f"{own['interval_score']:.2f} (plain {other['interval_score']:.2f})."
+    )
 
 
 def main() -> None:
@@ -171,6 +203,7 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--named", action="store_true", help="only the named ones")
+    parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     if not DATA.exists():
         raise SystemExit(f"{DATA} is not there; this benchmark needs the shared data")
@@ -178,8 +211,9 @@ def main() -> None:
     content: dict[str, Any] = {"named": {"tests": tests, "pooled": together}}
     if options.named:
         return
-    tests, together = scale_tests()
+    tests, together = scale_tests(options.processes)
     content["left_out"] = {"tests": tests, "pooled": together}
+    content["allocation"] = allocation_tests()
     where = committed.environment()
     text = page(content, where)
     print(text)

@@ -107,10 +107,17 @@ def datasets() -> Iterator[tuple[str, RunTable]]:
     router = np.array(routed.labels["router_type"])
     for name in sorted(set(router) - {"Dense"}):
         yield f"routed {name}", routed.keep((router == name) | (router == "Dense"))
-    isoflop = table_of(ISOFLOP, None)
-    settings = [" / ".join(row) for row in zip(*(isoflop.labels[n] for n in ISOFLOP_SETTINGS))]
+    for name, table in isoflop_settings():
+        yield f"iso-FLOP {name}", table
+
+
+def isoflop_settings() -> Iterator[tuple[str, RunTable]]:
+    """The iso-FLOP file, setting by setting."""
+    table = table_of(ISOFLOP, None)
+    columns = [table.labels[name] for name in ISOFLOP_SETTINGS]
+    settings = [" / ".join(row) for row in zip(*columns, strict=True)]
     for name in dict.fromkeys(settings):
-        yield f"iso-FLOP {name}", isoflop.keep(np.array([one == name for one in settings]))
+        yield name, table.keep(np.array([one == name for one in settings]))
 
 
 def scales(table: RunTable) -> list[np.ndarray]:

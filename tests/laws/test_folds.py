@@ -29,7 +29,9 @@ def test_one_input_is_cut_at_its_own_values() -> None:
     np.testing.assert_allclose(first.distance, np.log(np.maximum(values / 4, 1)))
 
 
-@pytest.mark.parametrize(("least_rows", "least_values", "cuts"), [(6, 0, [7, 8]), (1, 5, [5, 7, 8])])
+@pytest.mark.parametrize(
+    ("least_rows", "least_values", "cuts"), [(6, 0, [7, 8]), (1, 5, [5, 7, 8])]
+)
 def test_too_little_below_a_cut_is_no_fold(
     least_rows: int, least_values: int, cuts: list[int]
 ) -> None:

@@ -36,7 +36,9 @@ def with_spread(law: Law, **changes: float) -> Law:
 
 
 def with_rows(law: Law, **inputs: list[float]) -> Law:
-    return dataclasses.replace(law, inputs={**law.inputs, **{k: np.array(v) for k, v in inputs.items()}})
+    return dataclasses.replace(
+        law, inputs={**law.inputs, **{k: np.array(v) for k, v in inputs.items()}}
+    )
 
 
 def test_all_is_well(law: Law, true_loss: Callable[..., float]) -> None:

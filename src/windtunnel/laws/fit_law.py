@@ -21,6 +21,7 @@ from windtunnel.laws.forecasting import FLOOR
 from windtunnel.laws.forms import form_named
 from windtunnel.laws.forms.form import Form
 from windtunnel.laws.law import Law
+from windtunnel.laws.outliers import flag_outliers
 from windtunnel.laws.rolling import RollingTest, choose, rolling_tests
 from windtunnel.laws.rows import Rows
 from windtunnel.laws.sample import remembered_rows, sampled_rows
@@ -38,17 +39,14 @@ LEAST_FOLD_VALUES = 3  # of an input, below a cut: two make a line of anything
 DOUBTING = ("under-trained", "outlier")
 # More rows than this share are no exceptions that could be left out: they are the data.
 MOST_DOUBTED = 0.2
-_OUTLIER = 6.0  # robust standard deviations
-_OUTLIER_ROWS = 3  # a parameter; through fewer a robust fit passes, and any other row seems far
-_MEDIAN_OF_NORMAL = 1.4826
 
 
 def fit_law(
     table: RunTable,
     *,
     form: str = "auto",
-    prior: str = "auto",
-    rows: Literal["auto", "all"] = "auto",
+    prior: str | None = None,
+    rows: Literal["auto", "all"] | None = None,
     seed: int = 0,
     draws: int = DRAWS,
 ) -> Law:
@@ -57,8 +55,10 @@ def fit_law(
     Args:
         table: The runs.
         form: A form's name, or `auto` for those that suit the table's columns.
-        prior: `auto` to let back-tests choose, `none`, or the name of one of the form's.
-        rows: `auto` to let them also choose whether to leave doubtful rows out, or `all`.
+        prior: `auto` to let back-tests choose, `none`, or the name of one of the form's. A form
+            asked for by name is fitted as its paper does, without; else it is `auto`.
+        rows: `auto` to let them also choose whether to leave doubtful rows out, or `all`, which
+            a form asked for by name is fitted to.
         seed: Fixes every draw.
         draws: Refits behind the ranges.
 
@@ -67,6 +67,8 @@ def fit_law(
             or too few rows are left.
     """
     begun = time.perf_counter()
+    prior = prior or ("auto" if form == "auto" else NO_PRIOR)
+    rows = rows or ("auto" if form == "auto" else "all")
     refuse_stray(table, SIZES)
     keep, flags = flag_rows(table)
     used = table.keep(keep)
@@ -78,8 +80,14 @@ def fit_law(
     flags += _incomplete(used, ~complete, names)
     used = used.keep(complete)
     _require_rows(used)
+    if np.ptp(used.loss) == 0:
+        raise WindtunnelError(
+            f"{table.source}: {used.metric.name} is {used.loss[0]:g} in every row, so there is "
+            "nothing to fit; is it the right column? --columns loss=..."
+        )
     inputs = {name: used.numbers[name] for name in names}
-    flags += _outliers(forms[0], inputs, used)
+    every = np.ones(len(used), dtype=bool)
+    flags += flag_outliers(_rows(forms[0], inputs, used, every), used)
     doubtful = _doubtful(flags, used) if rows == "auto" else {}
     tests = _back_tests(forms, prior, inputs, used, doubtful)
     if any(test.foretold for test in tests):
@@ -108,6 +116,7 @@ def fit_law(
         metric=used.metric.name,
         inputs={name: values[remembered] for name, values in fitted_inputs.items()},
         observed=used.loss[kept][remembered],
+        held=_held(used.keep(kept), candidate.form),
         spread=spread,
         summary={"n_used": int(kept.sum())},
     )
@@ -212,29 +221,6 @@ def _fit(rows: Rows, candidate: Candidate) -> FittedForm:
     return first if len(sample) == len(rows) else refine(rows, first, candidate.beliefs)
 
 
-def _outliers(form: Form, inputs: Mapping[str, Array], table: RunTable) -> list[Flag]:
-    """Rows far off a first fit of the plainest form."""
-    rows = _sampled(_rows(form, inputs, table, np.ones(len(table), dtype=bool)))
-    if len(rows) < _OUTLIER_ROWS * len(form.parameters):
-        return []
-    left_over = residuals(rows, fit_form(rows, polished=8).parameters)
-    scale = _MEDIAN_OF_NORMAL * float(np.median(np.abs(left_over)))
-    far = np.abs(left_over) > max(_OUTLIER * scale, 1e-9)
-    if not far.any():
-        return []
-    found = np.zeros(len(table), dtype=bool)
-    found[sampled_rows(len(table))[far]] = True
-    return [
-        Flag(
-            "outlier",
-            lines_of(table, found),
-            f"{rows_in_words(table, found)}: more than {_OUTLIER:.0f} standard deviations off a "
-            "first fit; kept unless back-tests are better without",
-            dropped=False,
-        )
-    ]
-
-
 def _left_out(candidate: Candidate, table: RunTable, kept: np.ndarray) -> list[Flag]:
     if kept.all():
         return []
@@ -246,6 +232,15 @@ def _left_out(candidate: Candidate, table: RunTable, kept: np.ndarray) -> list[F
             dropped=True,
         )
     ]
+
+
+def _held(table: RunTable, form: Form) -> dict[str, float]:
+    sizes = {
+        name: table.numbers[name]
+        for name in ("params", "tokens", "unique_tokens", "experts")
+        if name in table.numbers and name not in form.inputs
+    }
+    return {name: float(values[0]) for name, values in sizes.items() if np.all(values == values[0])}
 
 
 def _floorless(rows: Rows) -> bool:

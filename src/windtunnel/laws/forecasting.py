@@ -104,11 +104,18 @@ def forecast_law(law: Law, target: Mapping[str, float]) -> LawForecast:
 
     Args:
         law: The fitted law.
-        target: Value of each of the form's inputs.
+        target: Value of each of the form's inputs; and of sizes that the law holds, where it
+            cannot say what another value does.
 
     Raises:
-        WindtunnelError: An input is missing or is no positive number.
+        WindtunnelError: An input is missing, unknown, or no positive number.
     """
+    unknown = [name for name in target if name not in law.inputs and name not in law.held]
+    if unknown:
+        raise WindtunnelError(
+            f"forecast: the law is one in {', '.join(law.inputs)} and knows no {unknown[0]}; "
+            "leave it out, or name a form that needs it"
+        )
     form, scaling = law.fitted.form, law.fitted.scaling
     at = {name: np.array([_value(target, name, form.inputs)]) for name in form.inputs}
     nats = float(distance(law.inputs, at)[0])
@@ -119,6 +126,11 @@ def forecast_law(law: Law, target: Mapping[str, float]) -> LawForecast:
     half = halfwidth(law.spread, fit, nats)
     ends = from_space(form, np.array([said - half, said + half]), scaling)
     axes = tuple(_axis(name, law.inputs[name], float(at[name][0])) for name in form.inputs)
+    axes += tuple(
+        _axis(name, np.array([value]), _value(target, name, form.inputs))
+        for name, value in law.held.items()
+        if name in target
+    )
     value = float(law(at)[0])
     share = float(ends[1] - ends[0]) / (2 * abs(value)) if value else math.inf
     verdict, reason = _judge(law, axes, nats, share)
@@ -179,7 +191,7 @@ def _judge(law: Law, axes: tuple[Axis, ...], nats: float, share: float) -> tuple
     width = f"the range is +-{100 * share:.1f} %"
     loose = set(law.fitted.at_bounds()) & {MEAN.name, RATIO.name}
     if nats > 0 and loose:
-        return "cannot say", f"the rows do not fix {', '.join(sorted(loose))}; vary sizes more"
+        return "cannot say", "the rows do not fix the exponents; vary sizes and lengths more"
     if share > WIDEST:
         return "cannot say", f"{width}, which says next to nothing; add larger runs"
     if law.spread.groups < LEAST_GROUPS:

@@ -10,6 +10,7 @@ import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.fit_law import fit_law
+from windtunnel.laws.flags import flag_rows
 from windtunnel.laws.forecasting import LawForecast, Verdict, forecast_law
 from windtunnel.laws.law import Law
 from windtunnel.laws.scorecard import scores
@@ -82,7 +83,8 @@ def foretell(fitted: RunTable, foretold: RunTable, *, form: str = "auto", seed: 
 
     Args:
         fitted: Rows to fit.
-        foretold: Rows to foretell; those without a metric are left out.
+        foretold: Rows to foretell; those that a flag's rule drops (diverged, untuned ...) and
+            those without a metric are left out.
         form: As in `fit_law`.
         seed: Likewise.
 
@@ -92,7 +94,8 @@ def foretell(fitted: RunTable, foretold: RunTable, *, form: str = "auto", seed: 
     law = fit_law(fitted, form=form, seed=seed)
     inputs = law.fitted.form.inputs
     whole = np.all([np.isfinite(foretold.numbers[name]) for name in ("loss", *inputs)], axis=0)
-    rows = foretold.keep(whole & (foretold.loss != 0))
+    kept, _ = flag_rows(foretold)
+    rows = foretold.keep(whole & kept)
     if not len(rows):
         raise WindtunnelError(
             f"{foretold.source}: no row to foretell has {', '.join(inputs)} and a loss; "

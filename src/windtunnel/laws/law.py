@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -50,6 +50,7 @@ class Law:
         spread: What its forecasts' ranges are made of.
         summary: What `fit --json` prints: form, params, ci90, objective, n_used, flags, seconds,
             backtest, candidates.
+        held: Sizes that the form does not need and that were the same in every row.
     """
 
     fitted: FittedForm
@@ -59,6 +60,7 @@ class Law:
     observed: Array
     spread: Spread
     summary: Mapping[str, Any]
+    held: Mapping[str, float] = field(default_factory=dict)
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:
         """(n,) the metric at inputs as given."""
@@ -92,6 +94,7 @@ class Law:
                 "metric": self.metric,
                 "inputs": {name: values.tolist() for name, values in self.inputs.items()},
                 "observed": self.observed.tolist(),
+                "held": dict(self.held),
                 "spread": {
                     "noise": spread.noise,
                     "drift": spread.drift,
@@ -140,6 +143,7 @@ def law_from_json(value: Any) -> Law:
                 float(spread["reach"]),
             ),
             {key: v for key, v in value.items() if key not in ("kind", "law")},
+            _numbers(held["held"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WindtunnelError(

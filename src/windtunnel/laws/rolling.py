@@ -55,9 +55,9 @@ class RollingTest:
     score: float
 
     def to_json(self) -> dict[str, object]:
-        """Plain JSON values; a score without any fold is null."""
-        score = self.score if self.foretold else None
-        return {**self.candidate.to_json(), "mean_abs_rel_error": score}
+        """Plain JSON values; the error is null where nothing could be foretold."""
+        error = self.score if np.isfinite(self.score) else None
+        return {**self.candidate.to_json(), "mean_abs_rel_error": error}
 
 
 def rolling_tests(

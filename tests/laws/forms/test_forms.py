@@ -32,3 +32,9 @@ def test_a_form_says_what_it_is(name: str) -> None:
 def test_an_unknown_form_is_refused_with_the_names() -> None:
     with pytest.raises(WindtunnelError, match="no 'hoffmann'; choose auto or one of chinchilla"):
         form_named("hoffmann")
+
+
+def test_the_page_of_forms_lists_them_all() -> None:
+    page = (HERE.parents[2] / "docs/laws_forms.md").read_text(encoding="utf-8")
+    table = page[page.index("| form |") :].split("\n\n")[0].split("\n")[2:]
+    assert sorted(line.split("`")[1] for line in table) == sorted(FORMS)

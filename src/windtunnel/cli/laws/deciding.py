@@ -96,7 +96,7 @@ def compare(
     from windtunnel.laws.quantity import parse_point
 
     def fit(table: RunTable, form: str) -> Law:
-        return fit_law(table, form=form, seed=0)
+        return fit_law(table, form=form, prior="auto", rows="auto", seed=0)
 
     found = compare_runs(read_runs(runs, columns, where), by, parse_point(at), fit=fit)
     show(

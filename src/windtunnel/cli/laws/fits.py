@@ -29,9 +29,7 @@ def fit(
     from windtunnel.laws.fit_law import fit_law
     from windtunnel.laws.words import fit_words
 
-    table = read_runs(runs, columns, where)
-    # A form asked for by name is fitted as its paper does: every row, nothing believed.
-    law = fit_law(table) if form == "auto" else fit_law(table, form=form, prior="none", rows="all")
+    law = fit_law(read_runs(runs, columns, where), form=form)
     if plot is not None:
         from windtunnel.report.figures.frontier import draw_frontier
 

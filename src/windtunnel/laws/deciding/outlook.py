@@ -49,6 +49,7 @@ def outlook(law: Law, target: Mapping[str, float]) -> Outlook:
     forecast = forecast_law(law, target)
     if not {"params", "tokens"} <= set(law.inputs):
         return Outlook(forecast, None)
-    cost = training_flops({name: np.array([value]) for name, value in target.items()})
-    found = next_runs(law, target, _MOST_SHARE * float(cost[0]), most=1)
+    wanted = {name: target[name] for name in law.inputs}
+    cost = training_flops({name: np.array([value]) for name, value in wanted.items()})
+    found = next_runs(law, wanted, _MOST_SHARE * float(cost[0]), most=1)
     return Outlook(forecast, found if found.runs else None)
