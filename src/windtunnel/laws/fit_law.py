@@ -13,7 +13,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.laws.candidates import ALL_ROWS, NO_PRIOR, Candidate, candidates, kept_rows
 from windtunnel.laws.deciding.cost import CostModel, measured_cost
 from windtunnel.laws.draws import DRAWS, draw_parameters
-from windtunnel.laws.fitting import FittedForm, fit_form, residuals
+from windtunnel.laws.fitting import FittedForm, fit_form, refine, residuals
 from windtunnel.laws.flags import Flag, flag_rows
 from windtunnel.laws.flags.flag import lines_of, rows_in_words
 from windtunnel.laws.folds import rolling_origins
@@ -21,25 +21,24 @@ from windtunnel.laws.forecasting import FLOOR
 from windtunnel.laws.forms import form_named
 from windtunnel.laws.forms.form import Form
 from windtunnel.laws.law import Law
+from windtunnel.laws.outliers import flag_outliers
 from windtunnel.laws.rolling import RollingTest, choose, rolling_tests
 from windtunnel.laws.rows import Rows
+from windtunnel.laws.sample import remembered_rows, sampled_rows
 from windtunnel.laws.scorecard import scorecard
 from windtunnel.laws.solver import Array
 from windtunnel.laws.spread import spread_of
+from windtunnel.laws.stray import SIZES, refuse_stray
 from windtunnel.laws.suited import suited_forms, untested_form
 from windtunnel.laws.table import RunTable
 
 LEAST_ROWS = 4
 LEAST_FOLD_ROWS = 8
 LEAST_FOLD_VALUES = 3  # of an input, below a cut: two make a line of anything
-# Rows beyond this are fitted, but not back-tested or redrawn one by one.
-MOST_TESTED = 3000
 # Rules whose rows may be left out, if the others are foretold better so.
 DOUBTING = ("under-trained", "outlier")
 # More rows than this share are no exceptions that could be left out: they are the data.
 MOST_DOUBTED = 0.2
-_OUTLIER = 6.0  # robust standard deviations
-_MEDIAN_OF_NORMAL = 1.4826
 
 
 def fit_law(
@@ -64,30 +63,31 @@ def fit_law(
         draws: Refits behind the ranges.
 
     Raises:
-        WindtunnelError: No form suits the table, the one named lacks a column, or too few rows
-            are left.
+        WindtunnelError: No form suits the table, the one named lacks a column, a value is absurd,
+            or too few rows are left.
     """
     begun = time.perf_counter()
     prior = prior or ("auto" if form == "auto" else NO_PRIOR)
     rows = rows or ("auto" if form == "auto" else "all")
+    refuse_stray(table, SIZES)
     keep, flags = flag_rows(table)
     used = table.keep(keep)
+    _require_rows(used)
+    refuse_stray(used, ("loss",))
     forms = suited_forms(used) if form == "auto" else [_wanted(form, used)]
     names = tuple(dict.fromkeys(name for each in forms for name in each.inputs))
     complete = np.all([np.isfinite(used.numbers[name]) for name in names], axis=0)
+    flags += _incomplete(used, ~complete, names)
     used = used.keep(complete)
-    if len(used) < LEAST_ROWS:
-        raise WindtunnelError(
-            f"{table.source}: {len(used)} rows are left to fit and at least {LEAST_ROWS} are "
-            "needed; add runs, or see `windtunnel laws inspect` for what was left out and why"
-        )
+    _require_rows(used)
     if np.ptp(used.loss) == 0:
         raise WindtunnelError(
             f"{table.source}: {used.metric.name} is {used.loss[0]:g} in every row, so there is "
             "nothing to fit; is it the right column? --columns loss=..."
         )
     inputs = {name: used.numbers[name] for name in names}
-    flags += _outliers(forms[0], inputs, used)
+    every = np.ones(len(used), dtype=bool)
+    flags += flag_outliers(_rows(forms[0], inputs, used, every), used)
     doubtful = _doubtful(flags, used) if rows == "auto" else {}
     tests = _back_tests(forms, prior, inputs, used, doubtful)
     if any(test.foretold for test in tests):
@@ -101,26 +101,36 @@ def fit_law(
     kept = kept_rows(candidate.rows, doubtful, len(used))
     chosen_rows = _rows(candidate.form, inputs, used, kept)
     fitted = _fit(chosen_rows, candidate)
-    thin = _thinned(chosen_rows)
-    drawn = draw_parameters(thin, fitted, candidate.beliefs, seed=seed, count=draws)
+    sample = _sampled(chosen_rows)
+    drawn = draw_parameters(sample, fitted, candidate.beliefs, seed=seed, count=draws)
     left_over = residuals(chosen_rows, fitted.parameters)
     spread = spread_of(
-        chosen.foretold, left_over, fitted.parameters.size, used.groups()[_tested(len(used))]
+        chosen.foretold, left_over, fitted.parameters.size, used.groups()[sampled_rows(len(used))]
     )
     flags += _left_out(candidate, used, kept)
+    fitted_inputs = {name: inputs[name][kept] for name in candidate.form.inputs}
+    remembered = remembered_rows(fitted_inputs)
     law = Law(
         fitted=fitted,
         draws=drawn,
         metric=used.metric.name,
-        inputs={name: inputs[name][kept] for name in candidate.form.inputs},
-        observed=used.loss[kept],
+        inputs={name: values[remembered] for name, values in fitted_inputs.items()},
+        observed=used.loss[kept][remembered],
         held=_held(used.keep(kept), candidate.form),
         spread=spread,
-        summary={},
+        summary={"n_used": int(kept.sum())},
     )
     seconds = time.perf_counter() - begun
     cost = measured_cost(used.numbers)
-    return _with_summary(law, chosen, tests, flags, _floorless(thin), cost, seconds)
+    return _with_summary(law, chosen, tests, flags, _floorless(sample), cost, seconds)
+
+
+def _require_rows(table: RunTable) -> None:
+    if len(table) < LEAST_ROWS:
+        raise WindtunnelError(
+            f"{table.source}: {len(table)} rows are left to fit and at least {LEAST_ROWS} are "
+            "needed; add runs, or see `windtunnel laws inspect` for what was left out and why"
+        )
 
 
 def _wanted(name: str, table: RunTable) -> Form:
@@ -139,6 +149,13 @@ def _wanted(name: str, table: RunTable) -> Form:
     return form
 
 
+def _incomplete(table: RunTable, lacking: np.ndarray, names: Sequence[str]) -> list[Flag]:
+    if not lacking.any():
+        return []
+    words = f"{rows_in_words(table, lacking)}: {' or '.join(names)} is empty; left out"
+    return [Flag("incomplete", lines_of(table, lacking), words, dropped=True)]
+
+
 def _doubtful(flags: Sequence[Flag], table: RunTable) -> dict[str, np.ndarray]:
     """Rows that a rule doubts, where they are few enough to be exceptions."""
     found = {}
@@ -147,13 +164,6 @@ def _doubtful(flags: Sequence[Flag], table: RunTable) -> dict[str, np.ndarray]:
         if flag.rule in DOUBTING and 0 < mask.mean() <= MOST_DOUBTED:
             found[flag.rule] = mask
     return found
-
-
-def _tested(count: int) -> np.ndarray:
-    """Indices of the rows that are back-tested: all, or evenly chosen ones of very many."""
-    if count <= MOST_TESTED:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, MOST_TESTED).astype(int))
 
 
 def _back_tests(
@@ -169,7 +179,7 @@ def _back_tests(
             f"prior: no form here has a prior '{prior}'; choose auto, none or one of "
             + ", ".join(dict.fromkeys(name for form in forms for name in form.priors))
         )
-    at = _tested(len(table))
+    at = sampled_rows(len(table))
     shown = {name: values[at] for name, values in inputs.items()}
     groups = table.groups()[at]
     folds = rolling_origins(
@@ -201,36 +211,14 @@ def _rows(form: Form, inputs: Mapping[str, Array], table: RunTable, kept: np.nda
     )
 
 
-def _thinned(rows: Rows) -> Rows:
-    return rows.take(_tested(len(rows)))
+def _sampled(rows: Rows) -> Rows:
+    return rows.take(sampled_rows(len(rows)))
 
 
 def _fit(rows: Rows, candidate: Candidate) -> FittedForm:
-    if len(rows) <= MOST_TESTED:
-        return fit_form(rows, beliefs=candidate.beliefs)
-    first = fit_form(_thinned(rows), beliefs=candidate.beliefs)
-    return fit_form(rows, beliefs=candidate.beliefs, starts=first.parameters[None])
-
-
-def _outliers(form: Form, inputs: Mapping[str, Array], table: RunTable) -> list[Flag]:
-    """Rows far off a first fit of the plainest form."""
-    rows = _thinned(_rows(form, inputs, table, np.ones(len(table), dtype=bool)))
-    left_over = residuals(rows, fit_form(rows, polished=8).parameters)
-    scale = _MEDIAN_OF_NORMAL * float(np.median(np.abs(left_over)))
-    far = np.abs(left_over) > max(_OUTLIER * scale, 1e-9)
-    if not far.any():
-        return []
-    found = np.zeros(len(table), dtype=bool)
-    found[_tested(len(table))[far]] = True
-    return [
-        Flag(
-            "outlier",
-            lines_of(table, found),
-            f"{rows_in_words(table, found)}: more than {_OUTLIER:.0f} standard deviations off a "
-            "first fit; kept unless back-tests are better without",
-            dropped=False,
-        )
-    ]
+    sample = _sampled(rows)
+    first = fit_form(sample, beliefs=candidate.beliefs)
+    return first if len(sample) == len(rows) else refine(rows, first, candidate.beliefs)
 
 
 def _left_out(candidate: Candidate, table: RunTable, kept: np.ndarray) -> list[Flag]:
@@ -290,7 +278,7 @@ def _with_summary(
         "starts_near_best": law.fitted.near_best,
         "at_bounds": list(law.fitted.at_bounds()),
         "floorless": floorless,
-        "n_used": int(law.observed.size),
+        "n_used": law.summary["n_used"],
         "flags": [flag.to_json() for flag in flags],
         "seconds": seconds,
         "cost": None if cost is None else cost.to_json(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,6 +96,24 @@ def fit_form(
         float(_objective(rows, parameters[None], rows.weights, delta)[0]),
         float(near.mean()),
     )
+
+
+def refine(
+    rows: Rows, first: FittedForm, beliefs: Sequence[Belief], *, delta: float = HUBER_DELTA
+) -> FittedForm:
+    """The fit to very many rows, begun where the fit to a sample of them ended.
+
+    Args:
+        rows: All rows, scaled as the sample was.
+        first: The fit to the sample.
+        beliefs: As in `fit_form`.
+        delta: Likewise.
+    """
+    prior = prior_of(rows, first.parameters, beliefs, delta=delta) if beliefs else None
+    weights = rows.weights[None]
+    parameters = refit(rows, first.parameters[None], weights=weights, delta=delta, prior=prior)
+    objective = float(_objective(rows, parameters, rows.weights, delta)[0])
+    return replace(first, parameters=parameters[0], objective=objective)
 
 
 def fit_subsets(

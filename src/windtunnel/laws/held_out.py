@@ -62,7 +62,7 @@ class HeldOut:
             "verdict": self.verdict,
             "reason": self.reason,
             "verdicts": dict(Counter(one.verdict for one in self.forecasts)),
-            "n_fitted": int(self.law.observed.size),
+            "n_fitted": self.law.summary["n_used"],
             "rows": [
                 {
                     "line": int(line),

@@ -45,7 +45,7 @@ class Law:
         fitted: The form with its parameters.
         draws: (m, k) parameters refitted to resamples of the rows.
         metric: Name of the column that is predicted.
-        inputs: (n,) each, of the rows used.
+        inputs: (n,) each, of the rows used, or of a sample with the extremes of very many.
         observed: (n,) their metric.
         spread: What its forecasts' ranges are made of.
         summary: What `fit --json` prints: form, params, ci90, objective, n_used, flags, seconds,

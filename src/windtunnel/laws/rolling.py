@@ -47,6 +47,7 @@ class RollingTest:
         candidate: Which.
         foretold: Fold by fold.
         score: Geometric mean over folds of the mean absolute error: no fold's scale dominates.
+            Infinite where there is no fold.
     """
 
     candidate: Candidate

@@ -59,9 +59,8 @@ def spread_of(
     held = np.unique(np.concatenate([groups[one.rows] for one in foretold] or [[]])).size
     noises = inside * _NOISIER * np.exp(_NOISIER_SD * _GRID)
     drifts = drift_belief[0] * np.exp(drift_belief[1] * _GRID)
-    variance = noises[:, None, None] ** 2 + (drifts[None, :, None] * distance) ** 2
-    likelihood = stats.t.logpdf(errors / np.sqrt(variance), _FREEDOM) - np.log(variance) / 2
-    posterior = likelihood @ weight - (_GRID[:, None] ** 2 + _GRID[None, :] ** 2) / 2
+    likelihood = _log_likelihood(errors, distance, noises, drifts) @ weight
+    posterior = likelihood - (_GRID[:, None] ** 2 + _GRID[None, :] ** 2) / 2
     i, j = np.unravel_index(int(posterior.argmax()), posterior.shape)
     noise, drift = float(noises[i]), float(drifts[j])
     needed = 1.0
@@ -72,6 +71,17 @@ def spread_of(
     widening = BEYOND * float(np.clip(needed, 1.0, MOST_WIDENING))
     reach = float(distance.max()) if distance.size else 0.0
     return Spread(noise=noise, drift=drift, widening=widening, groups=int(held), reach=reach)
+
+
+def _log_likelihood(errors: Array, distance: Array, noises: Array, drifts: Array) -> Array:
+    """(noises, drifts, errors) log density of each error, but for what all have in common."""
+    drifted = (drifts[:, None] * distance) ** 2
+    found = np.empty((noises.size, *drifted.shape))
+    for place, noise in enumerate(noises):
+        variance = noise**2 + drifted
+        tail = np.log1p(errors**2 / (_FREEDOM * variance))
+        found[place] = -(_FREEDOM + 1) / 2 * tail - np.log(variance) / 2
+    return found
 
 
 def _weighted_quantile(values: Array, weights: Array, level: float) -> float:

@@ -51,8 +51,8 @@ class Scaling:
 
     Attributes:
         inputs: The middle of each input's log.
-        metric: The middle of the metric's log; in linear space the log of the unit it is
-            measured in.
+        metric: The median of the metric's log, which no stray row moves; in linear space the log
+            of the unit it is measured in.
     """
 
     inputs: Mapping[str, float]
@@ -64,7 +64,7 @@ class Scaling:
         middles = {name: _middle(np.log(inputs[name])) for name in form.inputs}
         middles |= {name: middles[other] for name, other in form.shared_middles.items()}
         middles |= dict.fromkeys(form.counts, 0.0)
-        return Scaling(middles, _middle(np.log(np.abs(metric[metric != 0]))))
+        return Scaling(middles, float(np.median(np.log(np.abs(metric[metric != 0])))))
 
     def scale(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Inputs as given to the form's own."""
