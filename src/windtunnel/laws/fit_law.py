@@ -100,7 +100,7 @@ def fit_law(
         inputs={name: inputs[name][kept] for name in candidate.form.inputs},
         observed=used.loss[kept],
         spread=spread,
-        summary={},
+        summary={"unit": used.metric.unit},
     )
     seconds = time.perf_counter() - begun
     return _with_summary(law, chosen, tests, flags, _floorless(thin), seconds)
@@ -248,6 +248,7 @@ def _with_summary(
         for name in published
     }
     summary: dict[str, Any] = {
+        **law.summary,
         "form": law.fitted.form.name,
         "formula": law.fitted.form.formula,
         "prior": chosen.candidate.prior,

@@ -67,6 +67,23 @@ def amount(value: float) -> str:
     return f"{value:.3g}"
 
 
+def quantity(value: float, digits: int = 3) -> str:
+    """A count as words read it, 960, 2.5 M, 1.4 T; beyond a thousand T a power of ten.
+
+    A thin no-break space keeps the suffix with its number.
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 1e15:
+        mantissa, power = f"{rounded:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        raised = f"10{str(int(power)).translate(_SUPERSCRIPTS)}"
+        return raised if mantissa == "1" else f"{mantissa} \u00d7 {raised}"
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(rounded) >= size:
+            return f"{rounded / size:.12g}\u202f{suffix}"
+    return f"{rounded:.12g}"
+
+
 def power_of_two(value: float) -> str:
     """`value` as a power of two: 2 to the -6, or to the -6.5 if it is between."""
     exponent = math.log2(value)
