@@ -8,7 +8,7 @@ from datetime import datetime
 _SUPERSCRIPTS = str.maketrans(
     "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 )
-_MINUS = "\u2212"
+MINUS = "\u2212"
 NOTHING = "\u2013"
 
 
@@ -21,7 +21,7 @@ def significant(value: float | None, digits: int = 3) -> str:
     exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     if not -4 <= exponent < 6:
         return scientific(value, digits - 1)
-    return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", _MINUS)
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", MINUS)
 
 
 def scientific(value: float | None, decimals: int = 1) -> str:
@@ -32,14 +32,14 @@ def scientific(value: float | None, decimals: int = 1) -> str:
         return "0"
     mantissa, exponent = f"{value:.{decimals}e}".split("e")
     power = str(int(exponent)).translate(_SUPERSCRIPTS)
-    return f"{mantissa} \u00d7 10{power}".replace("-", _MINUS)
+    return f"{mantissa} \u00d7 10{power}".replace("-", MINUS)
 
 
 def fixed(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
     """`value` with so many decimals and, if asked, its sign."""
     if value is None:
         return NOTHING
-    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", _MINUS)
+    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", MINUS)
 
 
 def interval(
@@ -89,7 +89,7 @@ def power_of_two(value: float) -> str:
     exponent = math.log2(value)
     if math.isclose(exponent, round(exponent), abs_tol=1e-6):
         return "2" + str(round(exponent)).translate(_SUPERSCRIPTS)
-    return f"2^{exponent:.1f}".replace("-", _MINUS)
+    return f"2^{exponent:.1f}".replace("-", MINUS)
 
 
 def moment(made_at: str) -> str:
