@@ -9,6 +9,12 @@ _SUPERSCRIPTS = str.maketrans(
     "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 )
 MINUS = "\u2212"
+_INPUTS = {
+    "params": "parameters",
+    "unique_tokens": "unique tokens",
+    "vocabulary_params": "parameters of the vocabulary",
+    "flops": "FLOPs",
+}
 NOTHING = "\u2013"
 
 
@@ -77,11 +83,16 @@ def quantity(value: float, digits: int = 3) -> str:
         mantissa, power = f"{rounded:.{digits - 1}e}".split("e")
         mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
         raised = f"10{str(int(power)).translate(_SUPERSCRIPTS)}"
-        return raised if mantissa == "1" else f"{mantissa} \u00d7 {raised}"
+        return raised if mantissa == "1" else f"{mantissa}\u00a0\u00d7\u00a0{raised}"
     for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
         if abs(rounded) >= size:
             return f"{rounded / size:.12g}\u202f{suffix}"
     return f"{rounded:.12g}"
+
+
+def input_words(name: str) -> str:
+    """What an input of a law counts, to stand after a number."""
+    return _INPUTS.get(name, name)
 
 
 def power_of_two(value: float) -> str:

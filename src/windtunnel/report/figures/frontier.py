@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -22,8 +23,8 @@ from windtunnel.laws.forecasting import LawForecast, forecast_law
 from windtunnel.laws.law import Law
 from windtunnel.report.figures.classes import Classes, classes_of
 from windtunnel.report.figures.law_axes import (
+    PLAN,
     input_label,
-    input_words,
     mark_log_axis,
     mark_metric_axis,
     metric_label,
@@ -40,7 +41,7 @@ from windtunnel.report.figures.style import (
     panels,
     styled,
 )
-from windtunnel.report.formatting import quantity
+from windtunnel.report.formatting import input_words, quantity
 
 _POINTS = 60
 _BEYOND = 10.0  # times the largest run's compute that is shown where no target asks for more
@@ -63,20 +64,30 @@ def draw_frontier(law: Law, path: Path, target: Mapping[str, float] | None = Non
     save_figure(frontier_figure(law, target), path)
 
 
-def frontier_figure(law: Law, target: Mapping[str, float] | None = None) -> Figure:
-    """The same as a figure."""
+def frontier_figure(
+    law: Law,
+    target: Mapping[str, float] | None = None,
+    plan: Mapping[str, float] | None = None,
+) -> Figure:
+    """The same as a figure.
+
+    Args:
+        law: The fitted law.
+        target: What is forecast.
+        plan: What is to be trained, for a law in parameters and tokens.
+    """
     with styled():
         figure = Figure(figsize=(8.8, 5.2), layout="constrained")
         axes = panels(figure, 1, 1, share_y=False)[0][0]
         said = None if target is None else forecast_law(law, target)
         if {"params", "tokens"} <= set(law.inputs):
-            handles = _draw_compute(axes, law, target, said)
+            handles = _draw_compute(axes, law, target, said, plan)
         else:
             handles = _draw_input(axes, law, target, said)
         axes.set_ylabel(metric_label(law) + (", log scale" if axes.get_yscale() == "log" else ""))
         mark_metric_axis(axes.yaxis, *axes.get_ylim())
         mark_log_axis(axes.xaxis, *axes.get_xlim())
-        legend_above(figure, handles, columns=3 if len(handles) == 3 else 2)
+        legend_above(figure, handles, columns=2 if len(handles) == 4 else 3)
     return figure
 
 
@@ -90,12 +101,18 @@ def held_inputs(law: Law, target: Mapping[str, float] | None) -> dict[str, float
 
 
 def _draw_compute(
-    axes: Axes, law: Law, target: Mapping[str, float] | None, said: LawForecast | None
+    axes: Axes,
+    law: Law,
+    target: Mapping[str, float] | None,
+    said: LawForecast | None,
+    plan: Mapping[str, float] | None,
 ) -> list[Artist]:
     compute = 6.0 * law.inputs["params"] * law.inputs["tokens"]
     at = None if target is None else 6.0 * target["params"] * target["tokens"]
+    planned = None if plan is None else 6.0 * plan["params"] * plan["tokens"]
     low, high = float(compute.min()), float(compute.max())
-    end = _BEYOND * high if at is None else _ROOM * max(high, at)
+    marked = [each for each in (at, planned) if each is not None]
+    end = _ROOM * max([high, *marked]) if marked else _BEYOND * high
     fixed = held_inputs(law, target)
     sizes = classes_of(law.inputs["params"])
     ratios = law.inputs["tokens"] / law.inputs["params"]
@@ -119,7 +136,12 @@ def _draw_compute(
     if budgets.size:
         _draw_band(axes, budgets, losses, lows, highs)
         handles.append(_handle(FORECAST.light, "compute-optimal, 90 % range", linewidth=2.2))
-    return handles + _draw_target(axes, at, said)
+    handles += _draw_target(axes, at, said)
+    if plan is not None and planned is not None:
+        label, shown = PLAN
+        axes.plot([planned], [forecast_law(law, plan).value], linestyle="", zorder=5, **shown)
+        handles.append(Line2D([], [], linestyle="", label=label, **shown))
+    return handles
 
 
 def _frontier(
@@ -266,5 +288,5 @@ def _draw_target(axes: Axes, at: float | None, said: LawForecast | None) -> list
     return [_handle(colour, words, marker="*" if known else "x", markersize=10, linestyle="")]
 
 
-def _handle(colour: str, label: str, **style: object) -> Line2D:
-    return Line2D([], [], color=colour, label=label, **style)  # type: ignore[arg-type]
+def _handle(colour: str, label: str, **style: Any) -> Line2D:
+    return Line2D([], [], color=colour, label=label, **style)

@@ -17,12 +17,10 @@ from windtunnel.laws.deciding.surface import Surface, surface_of
 from windtunnel.laws.deciding.tokens_for import tokens_for
 from windtunnel.laws.law import Law
 from windtunnel.report.figures.frontier import held_inputs
-from windtunnel.report.figures.law_axes import input_label, mark_log_axis
+from windtunnel.report.figures.law_axes import PLAN, TARGET, input_label, mark_log_axis
 from windtunnel.report.figures.style import (
     FAINT,
     FORECAST,
-    INK,
-    PAPER,
     legend_above,
     marker,
     ordered_colours,
@@ -36,21 +34,28 @@ _BUDGETS = 9  # each is searched once for each draw
 _ROOM = 2.0
 
 
-def iso_loss_figure(law: Law, target: Mapping[str, float] | None = None) -> Figure:
+def iso_loss_figure(
+    law: Law,
+    target: Mapping[str, float] | None = None,
+    plan: Mapping[str, float] | None = None,
+) -> Figure:
     """Curves of equal loss over model size and tokens.
 
     Args:
         law: Of a form with parameters and tokens.
         target: What is forecast.
+        plan: What is to be trained.
 
     Raises:
         WindtunnelError: The form has no parameters or no tokens.
     """
     surface = surface_of(law, held_inputs(law, target))
     params, tokens = law.inputs["params"], law.inputs["tokens"]
-    points = [[] if target is None else [target[name]] for name in ("params", "tokens")]
-    size_ends = _ends(np.append(params, points[0]))
-    token_ends = _ends(np.append(tokens, points[1]))
+    marks = [
+        (point, shown) for point, shown in ((target, TARGET), (plan, PLAN)) if point is not None
+    ]
+    size_ends = _ends(np.append(params, [point["params"] for point, _ in marks]))
+    token_ends = _ends(np.append(tokens, [point["tokens"] for point, _ in marks]))
     with styled():
         figure = Figure(figsize=(8.8, 5.6), layout="constrained")
         axes = panels(figure, 1, 1, share_y=False)[0][0]
@@ -65,29 +70,16 @@ def iso_loss_figure(law: Law, target: Mapping[str, float] | None = None) -> Figu
         ]
         compute = 6.0 * params * tokens
         least, most = float(compute.min()), float(compute.max())
-        if target is not None:
-            most = max(most, 6.0 * target["params"] * target["tokens"])
+        most = max([most, *(6.0 * point["params"] * point["tokens"] for point, _ in marks)])
         handles += _draw_optimum(axes, surface, np.geomspace(least, _ROOM * most, _BUDGETS))
-        if target is not None:
-            axes.plot(
-                [target["params"]],
-                [target["tokens"]],
-                "*",
-                color=INK.light,
-                markersize=14,
-                markeredgecolor=PAPER.light,
-                zorder=6,
-            )
-            handles.append(
-                Line2D(
-                    [], [], color=INK.light, marker="*", markersize=10, linestyle="", label="target"
-                )
-            )
+        for point, (label, shown) in marks:
+            axes.plot([point["params"]], [point["tokens"]], linestyle="", zorder=6, **shown)
+            handles.append(Line2D([], [], linestyle="", label=label, **shown))
         axes.set_xlabel(input_label("params"))
         axes.set_ylabel(input_label("tokens"))
         mark_log_axis(axes.xaxis, *size_ends)
         mark_log_axis(axes.yaxis, *token_ends)
-        legend_above(figure, handles, columns=3)
+        legend_above(figure, handles, columns=4)
     return figure
 
 

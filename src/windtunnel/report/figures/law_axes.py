@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from matplotlib.axis import Axis
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from windtunnel.laws.law import Law
+from windtunnel.report.figures.style import INK, PAPER
 from windtunnel.report.formatting import quantity
 
 _NAMES = {
@@ -21,11 +24,6 @@ _NAMES = {
     "vocabulary_params": "parameters of the vocabulary",
     "loss": "loss",
 }
-_PLURALS = {
-    "params": "parameters",
-    "unique_tokens": "unique tokens",
-    "vocabulary_params": "parameters of the vocabulary",
-}
 _UNITS = {
     "nats": "nats a token",
     "bits": "bits a token",
@@ -34,15 +32,26 @@ _UNITS = {
 }
 _MOST_MARKS = 8
 
+# How the two points that a reader looks for are drawn, with what the legend calls them.
+TARGET: tuple[str, Mapping[str, Any]] = (
+    "target",
+    {"marker": "*", "color": INK.light, "markersize": 13, "markeredgecolor": PAPER.light},
+)
+PLAN: tuple[str, Mapping[str, Any]] = (
+    "plan",
+    {
+        "marker": "o",
+        "color": INK.light,
+        "markersize": 9,
+        "markerfacecolor": "none",
+        "markeredgewidth": 2,
+    },
+)
+
 
 def input_label(name: str) -> str:
     """An input as an axis says it."""
     return f"{_NAMES.get(name, name)}, log scale"
-
-
-def input_words(name: str) -> str:
-    """What an input counts, to stand after a number."""
-    return _PLURALS.get(name, name)
 
 
 def metric_label(law: Law) -> str:

@@ -49,7 +49,7 @@ def profiles_figure(
         for axes in grid[len(profiles) :]:
             axes.set_visible(False)
         for axes in grid[::columns]:
-            axes.set_ylabel("loss of likelihood")
+            axes.set_ylabel("twice the log\nlikelihood lost")
         legend_above(figure, _handles(), columns=4)
     return figure
 

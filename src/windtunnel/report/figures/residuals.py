@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -72,7 +74,7 @@ def residuals_figure(law: Law, table: RunTable, used: Mask, outliers: Mask) -> F
             FuncFormatter(lambda value, _: f"{value:+g}".replace("-", MINUS) if value else "0")
         )
         handles: list[Artist] = [
-            Line2D([], [], label=f"{kind} ({int(own.sum())})", **_style(kind))  # type: ignore[arg-type]
+            Line2D([], [], label=f"{kind} ({int(own.sum())})", **_style(kind))
             for kind, own in kinds.items()
             if own.any()
         ]
@@ -81,13 +83,13 @@ def residuals_figure(law: Law, table: RunTable, used: Mask, outliers: Mask) -> F
 
 
 def _draw(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], kind: str) -> None:
-    axes.plot(x, y, **_style(kind), zorder=3 if kind == _USED else 4)  # type: ignore[arg-type]
+    axes.plot(x, y, **_style(kind), zorder=3 if kind == _USED else 4)
 
 
-def _style(kind: str) -> dict[str, object]:
+def _style(kind: str) -> dict[str, Any]:
     """Shape tells them apart as well as colour."""
     low, *_, high = ordered_colours(8)
-    shapes: dict[str, dict[str, object]] = {
+    shapes: dict[str, dict[str, Any]] = {
         _USED: {"marker": "o", "color": high, "markersize": 4, "markeredgewidth": 0},
         _OUTLIER: {"marker": "D", "color": low, "markersize": 6},
         _LEFT_OUT: {

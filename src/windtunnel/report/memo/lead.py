@@ -17,7 +17,7 @@ from windtunnel.laws.solver import Array
 from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90
 from windtunnel.report.formatting import quantity
 from windtunnel.report.memo.findings import Findings
-from windtunnel.report.memo.phrases import loss_decimals, many, run_words, with_range
+from windtunnel.report.memo.phrases import loss_decimals, many, plain, run_words, with_range
 
 _SAME = 0.05  # a share of size by which plan and target are one and the same
 _SUSPECT = 3.0  # chances, in per cent, nearer to 0 or 100 than this are said as `under` or `over`
@@ -50,10 +50,11 @@ def _train(plan: Plan) -> list[str]:
         f"{with_range(split.tokens, 'tokens')}"
     )
     spent = f"{quantity(split.flops)} FLOPs"
-    if split.verdict == "cannot say":
+    if plan.verdict == "cannot say":
+        why = f": {'; '.join(split.reasons)}" if split.verdict == "cannot say" else ""
         return [
-            f"These runs cannot say what to train for {spent}: {'; '.join(split.reasons)}.",
-            f"The law's own curve would have a model of {sizes}.",
+            f"These runs cannot say what to train for {spent}{why}.",
+            f"The law alone, far from them, would have a model of {sizes}; do not train it yet.",
         ]
     open_ended = f" The split is open: {'; '.join(split.reasons)}." if split.reasons else ""
     return [f"Train a model of {sizes}, {spent} in all.{open_ended}"]
@@ -78,13 +79,14 @@ def _expect(found: Findings, forecast: LawForecast) -> list[str]:
     where = run_words({axis.axis: axis.target for axis in forecast.axes})
     if forecast.verdict == "cannot say":
         return [
-            f"What {metric} it will reach, these runs cannot say: {forecast.reason}.",
+            f"What {metric} it will reach, these runs cannot say: {plain(forecast.reason)}.",
             f"The law's curve gives {forecast.value:.{digits}f}; take it for no forecast.",
         ]
     subject = "Expect" if found.plan is not None else f"The target, {where}, should reach"
+    said = f"{low:.{digits}f} to {high:.{digits}f}"
+    wide = "" if forecast.verdict == "ok" else " That is wide."
     return [
-        f"{subject} {_one_of(metric)} of {forecast.value:.{digits}f} (90 % range {low:.{digits}f} to "
-        f"{high:.{digits}f}).",
+        f"{subject} {_one_of(metric)} of {forecast.value:.{digits}f} (90 % range {said}).{wide}",
         _risk(found.law, forecast, found.question.at_most),
     ]
 
@@ -142,23 +144,28 @@ def _target(found: Findings, plan: Plan) -> list[str]:
     forecast = found.target.forecast
     asked = run_words(target)
     if forecast.verdict == "cannot say":
+        if found.planned is not None and found.planned.forecast.reason == forecast.reason:
+            return [f"The same goes for the target you named, {asked}."]
         return [
             f"Of the target you named, {asked}, these runs cannot say the {found.law.metric}: "
-            f"{forecast.reason}."
+            f"{plain(forecast.reason)}."
         ]
     low, high = forecast.ci90
     digits = loss_decimals(low, high)
-    takes = "takes as much compute"
+    smallest, largest = split.valley[0.005]
+    takes, near = "takes as much compute", ""
+    if smallest <= target["params"] <= largest:
+        near = ", within half a percent of the best by the law"
     if abs(math.log(found.target_flops / split.flops)) > _SAME:
         cost = found.cost
         money = None if cost is None else cost.money(found.target_flops)
         spent = [f"{quantity(found.target_flops)} FLOPs"]
         spent += [] if cost is None else [with_range(cost.hours(found.target_flops), "GPU-hours")]
         spent += [] if money is None else [f"{with_range(money)} in money"]
-        takes = f"takes {_listed(spent)}"
+        takes, near = f"takes {_listed(spent)}", ""
     return [
         f"The target you named, {asked}, {takes} and should reach {forecast.value:.{digits}f} "
-        f"({low:.{digits}f} to {high:.{digits}f})."
+        f"({low:.{digits}f} to {high:.{digits}f}){near}."
     ]
 
 
@@ -166,7 +173,7 @@ def _next(found: Findings, outlook: Outlook, flops: float | None) -> str:
     best = outlook.next_run
     if best is None:
         return (
-            "No single run of at most a tenth of its compute is expected to narrow that range."
+            "No single run of at most a tenth of its compute is expected to narrow its range."
             if flops is not None
             else "What one more run would buy is not known: the law's inputs give no run's cost."
         )
@@ -175,7 +182,7 @@ def _next(found: Findings, outlook: Outlook, flops: float | None) -> str:
     digits = loss_decimals(-best.after, best.after)
     return (
         f"One more run first, {run_words(run.inputs)} ({quantity(run.flops)} FLOPs{share}), is "
-        f"expected to narrow that range from \u00b1{best.before:.{digits}f} to "
+        f"expected to narrow its range from \u00b1{best.before:.{digits}f} to "
         f"\u00b1{best.after:.{digits}f}."
     )
 

@@ -47,7 +47,7 @@ def render_memo(found: Findings, origin: Origin) -> str:
         "header",
         tag("h1", title),
         tag("p", asked, class_="made"),
-        tag("p", " ".join(lead_sentences(found)), class_="lead"),
+        tag("p", " ".join(lead_sentences(found)).replace(" %", "\u00a0%"), class_="lead"),
     )
     parts = (
         header,

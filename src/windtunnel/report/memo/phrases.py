@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from windtunnel.laws.deciding.estimate import Estimate
-from windtunnel.report.formatting import quantity
+from windtunnel.report.formatting import input_words, quantity
+
+_POWER = re.compile(r"\b\d+(?:\.\d+)?e[+-]?\d+\b")
 
 
 def with_range(estimate: Estimate, unit: str = "", *, first: bool = False) -> str:
@@ -27,17 +30,18 @@ def loss_decimals(low: float, high: float) -> int:
 
 
 def run_words(inputs: Mapping[str, float]) -> str:
-    """`7 B parameters on 2 T tokens`, or each input by its name."""
-    rest = [f"{name} {quantity(value)}" for name, value in inputs.items()]
-    if {"params", "tokens"} <= set(inputs):
-        rest = [
-            f"{name} {quantity(value)}"
-            for name, value in inputs.items()
-            if name not in ("params", "tokens")
-        ]
-        params, tokens = quantity(inputs["params"]), quantity(inputs["tokens"])
-        return ", ".join([f"{params} parameters on {tokens} tokens", *rest])
-    return ", ".join(rest)
+    """`7 B parameters on 2 T tokens`, or each input with its number."""
+    words = {name: f"{quantity(value)} {input_words(name)}" for name, value in inputs.items()}
+    if {"params", "tokens"} <= set(words):
+        first = f"{words.pop('params')} on {words.pop('tokens')}"
+        return ", ".join([first, *words.values()])
+    return ", ".join(words.values())
+
+
+def plain(reason: str) -> str:
+    """A reason of the forecast with the signs that a page can show."""
+    signs = reason.replace("+-", "\u00b1")
+    return _POWER.sub(lambda match: quantity(float(match[0])), signs)
 
 
 def many(count: int, what: str) -> str:

@@ -29,8 +29,9 @@ def frontier_section(found: Findings) -> Markup:
     return _section(
         "frontier",
         "What does compute buy?" if of_both else "What does the law say?",
-        f"{caption} The star is the target with its own 90 % range.",
-        frontier_figure(found.law, found.question.target),
+        f"{caption} The star is the target with its own 90 % range."
+        + (" The ring is the plan." if found.plan is not None else ""),
+        frontier_figure(found.law, found.question.target, _planned(found)),
     )
 
 
@@ -44,9 +45,10 @@ def iso_loss_section(found: Findings) -> Markup | None:
         "iso-loss",
         "Which models reach the same loss?",
         "Along a curve the law\u2019s loss is the same: a smaller model trained longer, or a "
-        "larger one trained shorter. The thick line joins the cheapest of them, with the 90 % range of "
-        "where they lie; the dots are the runs, and where there are none the curves are a guess.",
-        iso_loss_figure(found.law, found.question.target),
+        "larger one trained shorter. The thick line joins the cheapest of them, with the "
+        "90 % range of where they lie; the dots are the runs, and where there are none the "
+        "curves are a guess.",
+        iso_loss_figure(found.law, found.question.target, _planned(found)),
     )
 
 
@@ -86,6 +88,12 @@ def profiles_section(found: Findings) -> Markup | None:
         "keeps rows of one run together and redraws the prior.",
         profiles_figure(found.profiles, ranges),
     )
+
+
+def _planned(found: Findings) -> dict[str, float] | None:
+    if found.planned is None:
+        return None
+    return {axis.axis: axis.target for axis in found.planned.forecast.axes}
 
 
 def _section(name: str, title: str, caption: str, figure: Figure) -> Markup:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 
 from windtunnel.laws.deciding.plan import Plan
+from windtunnel.laws.folds import COMPUTE
 from windtunnel.laws.forecasting import LawForecast
 from windtunnel.laws.law import Law
-from windtunnel.report.formatting import NOTHING, fixed, quantity
+from windtunnel.report.formatting import NOTHING, fixed, quantity, significant
 from windtunnel.report.markup import Markup, tag
 from windtunnel.report.memo.findings import Findings
-from windtunnel.report.memo.phrases import loss_decimals, run_words, with_range
+from windtunnel.report.memo.phrases import loss_decimals, plain, run_words, with_range
 from windtunnel.report.tables import Column, table
 
 
@@ -36,9 +37,9 @@ def _judged(name: str, forecast: LawForecast, law: Law) -> list[Markup]:
     said = (
         ""
         if forecast.verdict == "cannot say"
-        else f" {law.metric} {forecast.value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})."
+        else f"{law.metric} {forecast.value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f}); "
     )
-    reason = forecast.reason.replace("+-", "\u00b1")
+    reason = plain(forecast.reason)
     columns = [
         Column("Axis"),
         Column("Runs from", "number"),
@@ -63,7 +64,7 @@ def _judged(name: str, forecast: LawForecast, law: Law) -> list[Markup]:
     return [
         tag("h3", f"{name}: {where}"),
         tag(
-            "p", tag("b", f"{_capital(forecast.verdict)}:"), f" {reason}.{said} {_parts(forecast)}"
+            "p", tag("b", f"{_capital(forecast.verdict)}:"), f" {said}{reason}. {_parts(forecast)}"
         ),
         table(columns, rows),
     ]
@@ -76,15 +77,15 @@ def _parts(forecast: LawForecast) -> str:
     if not total > 0:
         return ""
     words = {
-        "fit": "what the rows leave open of the parameters",
-        "drift": "how far the form may be off so far beyond them",
+        "fit": "what the runs leave open of the law\u2019s parameters",
+        "drift": "how far the form may be off that far beyond the runs",
         "noise": "one run\u2019s own noise",
     }
     shares = [
         f"{words[name]} ({100 * square / total:.0f} %)"
         for name, square in sorted(squares.items(), key=lambda pair: -pair[1])
     ]
-    return f"The range comes from {', '.join(shares)}."
+    return f"Where the range comes from: {', '.join(shares)}."
 
 
 def plan_section(plan: Plan) -> Markup:
@@ -147,8 +148,8 @@ def law_section(found: Findings) -> Markup:
     rows = [
         (
             name,
-            f"{value:.4g}",
-            " to ".join(f"{end:.4g}" for end in summary["ci90"][name]),
+            significant(value, 4),
+            " to ".join(significant(end, 4) for end in summary["ci90"][name]),
             _ends(profiles[name]) if name in profiles else NOTHING,
         )
         for name, value in summary["params"].items()
@@ -222,12 +223,12 @@ def backtest_section(found: Findings) -> Markup:
         Column("Bias", "number"),
         Column("Beyond the fit", "number"),
     ]
+    of_both = set(found.law.inputs) == {"params", "tokens"}
+    compute = "compute (FLOPs)" if of_both else "all inputs, multiplied"
     rows = [
         (
-            fold["axis"],
-            quantity(
-                6 * fold["fitted_up_to"] if fold["axis"] == "compute" else fold["fitted_up_to"]
-            ),
+            compute if fold["axis"] == COMPUTE else fold["axis"],
+            quantity(fold["fitted_up_to"] * (6 if of_both and fold["axis"] == COMPUTE else 1)),
             f"{fold['foretold']:,}",
             f"{100 * fold['mean_abs_rel_error']:.2f} %",
             f"{fixed(100 * fold['bias'], 2, sign=True)} %",
@@ -252,8 +253,10 @@ def _ends(ends: tuple[float | None, float | None]) -> str:
     if low is None and high is None:
         return "no end found"
     if low is None:
-        return f"up to {high:.4g}"
-    return f"from {low:.4g}" if high is None else f"{low:.4g} to {high:.4g}"
+        return f"up to {significant(high, 4)}"
+    if high is None:
+        return f"from {significant(low, 4)}"
+    return f"{significant(low, 4)} to {significant(high, 4)}"
 
 
 def _percent(share: float) -> str:
