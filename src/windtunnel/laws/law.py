@@ -119,28 +119,33 @@ def law_from_json(value: Any) -> Law:
     try:
         held = value["law"]
         form = form_named(held["form"])
-        scaling = Scaling(_numbers(held["scaling"]["inputs"]), float(held["scaling"]["metric"]))
+        scaling = Scaling(_numbers(held["scaling"]["inputs"]), _number(held["scaling"]["metric"]))
         fitted = FittedForm(
             form,
             scaling,
             _array(held["parameters"], (len(form.parameters),)),
-            float(held["objective"]),
-            float(held["near_best"]),
+            _number(held["objective"]),
+            _number(held["near_best"]),
         )
         observed = _array(held["observed"], (None,))
+        inputs = {name: _array(held["inputs"][name], (observed.size,)) for name in form.inputs}
+        if not observed.size or not all((v > 0).all() for v in inputs.values()):
+            raise ValueError("the inputs of the rows are not positive numbers")
+        if not set(form.inputs) <= set(scaling.inputs):
+            raise ValueError("the scaling of an input is missing")
         spread = held["spread"]
         return Law(
             fitted,
             _array(held["draws"], (None, len(form.parameters))),
             str(held["metric"]),
-            {name: _array(v, (observed.size,)) for name, v in held["inputs"].items()},
+            inputs,
             observed,
             Spread(
-                float(spread["noise"]),
-                float(spread["drift"]),
-                float(spread["widening"]),
+                _number(spread["noise"]),
+                _number(spread["drift"]),
+                _number(spread["widening"]),
                 int(spread["groups"]),
-                float(spread["reach"]),
+                _number(spread["reach"]),
             ),
             {key: v for key, v in value.items() if key not in ("kind", "law")},
             _numbers(held["held"]),
@@ -151,8 +156,15 @@ def law_from_json(value: Any) -> Law:
         ) from error
 
 
+def _number(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(f"{number} where a number belongs")
+    return number
+
+
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    return {str(name): float(value) for name, value in values.items()}
+    return {str(name): _number(value) for name, value in values.items()}
 
 
 def _array(values: Sequence[Any], shape: tuple[int | None, ...]) -> Array:
