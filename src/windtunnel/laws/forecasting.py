@@ -20,7 +20,7 @@ from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90, halfwidth
 # which it says next to nothing.
 WIDE, WIDEST = 0.05, 0.25
 LEAST_VALUES = 3  # of an input, to foretell beyond it: through two values any curve goes
-# Back-tests speak for distances as far as their own, and the beliefs about drift for a thousandfold.
+# Back-tests speak for distances as far as their own, beliefs about drift for a thousandfold.
 LEAST_REACH = math.log(1000.0)
 # Where the rows alone leave no floor under the metric, a forecast farther than this many nats
 # rests on what one believes of the floor, not on the rows.
