@@ -8,8 +8,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from windtunnel.laws.fit_law import fit_law
+from windtunnel.laws.law import Law
+from windtunnel.laws.reading.file import read_table
+from windtunnel.laws.table import RunTable
 from windtunnel.report.content import StudyContent
 from windtunnel.report.figures import Picture, draw_pictures
 from windtunnel.report.write import write_report
@@ -252,3 +257,28 @@ def chromium() -> str:
     if path is None:
         pytest.skip("no headless browser here (Debian: apt-get install chromium)")
     return path
+
+
+@pytest.fixture(scope="session")
+def runs_csv(tmp_path_factory) -> Path:
+    """Chinchilla runs with 0.3 % of noise; the last line is a run that diverged."""
+    noise = np.random.default_rng(0)
+    lines = ["params,tokens,loss"]
+    for params in np.geomspace(2e7, 2e9, 6):
+        for tokens in params * np.array([5, 10, 20, 40]):
+            loss = 1.8 + 480 / params**0.35 + 2100 / tokens**0.36
+            loss *= np.exp(0.003 * noise.standard_normal())
+            lines.append(f"{params:.0f},{tokens:.0f},{loss:.4f}")
+    path = tmp_path_factory.mktemp("runs") / "runs.csv"
+    path.write_text("\n".join([*lines, "20000000,400000000,nan"]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="session")
+def runs_table(runs_csv) -> RunTable:
+    return read_table(runs_csv)
+
+
+@pytest.fixture(scope="session")
+def fitted(runs_table) -> Law:
+    return fit_law(runs_table, draws=60)

@@ -16,6 +16,7 @@ from windtunnel.report.formatting import (
     interval,
     moment,
     power_of_two,
+    quantity,
     scientific,
     significant,
 )
@@ -98,3 +99,23 @@ def test_the_rest():
     assert interval((None, None)) == NOTHING
     assert moment("2026-11-21T06:00:00+00:00") == "21 November 2026, 06:00 UTC"
     assert moment("some day") == "some day"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (960, "960"),
+        (1.4e12, "1.4\u202fT"),
+        (999_600, "1\u202fM"),
+        (123_456, "123\u202fk"),
+        (5.88e23, "5.88\u00a0\u00d7\u00a010\u00b2\u00b3"),
+        (1e18, "10\u00b9\u2078"),
+        (0.365, "0.365"),
+    ],
+)
+def test_quantities_never_show_a_computers_power_of_ten(value, text):
+    assert quantity(value) == text
+
+
+def test_fewer_digits_keep_the_places_before_the_point():
+    assert quantity(123_456, 2) == "120\u202fk"

@@ -118,7 +118,7 @@ def fit_law(
         observed=used.loss[kept][remembered],
         held=_held(used.keep(kept), candidate.form),
         spread=spread,
-        summary={"n_used": int(kept.sum())},
+        summary={"n_used": int(kept.sum()), "unit": used.metric.unit},
     )
     seconds = time.perf_counter() - begun
     cost = measured_cost(used.numbers)
@@ -268,6 +268,7 @@ def _with_summary(
         for name in published
     }
     summary: dict[str, Any] = {
+        **law.summary,
         "form": law.fitted.form.name,
         "formula": law.fitted.form.formula,
         "prior": chosen.candidate.prior,

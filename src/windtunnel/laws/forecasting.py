@@ -20,9 +20,8 @@ from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90, halfwidth
 # which it says next to nothing.
 WIDE, WIDEST = 0.05, 0.25
 LEAST_VALUES = 3  # of an input, to foretell beyond it: through two values any curve goes
-# Back-tests speak for distances up to this many times their own, and none for more than so many
-# nats where there is none: published laws were trusted for a factor of a few hundred in compute.
-REACH_FACTOR, LEAST_REACH = 3.0, 6.0
+# Back-tests speak for distances as far as their own, beliefs about drift for a thousandfold.
+LEAST_REACH = math.log(1000.0)
 # Where the rows alone leave no floor under the metric, a forecast farther than this many nats
 # rests on what one believes of the floor, not on the rows.
 FLOORLESS_REACH = math.log(30.0)
@@ -181,7 +180,7 @@ def _judge(law: Law, axes: tuple[Axis, ...], nats: float, share: float) -> tuple
             "the rows alone show no floor under the loss, and what lies below it decides a "
             f"target {times} beyond them; add larger runs",
         )
-    supported = max(REACH_FACTOR * law.spread.reach, LEAST_REACH)
+    supported = max(law.spread.reach, LEAST_REACH)
     if nats > supported:
         return (
             "cannot say",

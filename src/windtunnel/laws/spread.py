@@ -20,14 +20,19 @@ MOST_WIDENING = 2.0  # by the errors of one table's back-tests
 # back-tests of the six in benchmarks/results/laws_back_tests.md: without them 70 % of the rows
 # foretold lay in their 90 % ranges.
 BEYOND = 1.2
-_DRIFT, _DRIFT_SD = 0.006, 0.3
+DRIFT_BELIEF = 0.006, 0.3
 _NOISIER, _NOISIER_SD = 2.0, 0.2
 _FREEDOM = 4.0  # of the errors' Student distribution: a few folds go far astray
 _GRID = np.linspace(-2.5, 2.5, 41)  # standard deviations of the beliefs
 
 
 def spread_of(
-    foretold: Sequence[Foretold], residuals: Array, parameters: int, groups: np.ndarray
+    foretold: Sequence[Foretold],
+    residuals: Array,
+    parameters: int,
+    groups: np.ndarray,
+    *,
+    drift_belief: tuple[float, float] = DRIFT_BELIEF,
 ) -> Spread:
     """What the residuals and the back-tests' errors say about the next forecast.
 
@@ -42,6 +47,7 @@ def spread_of(
         residuals: (n,) of its fit to all rows.
         parameters: How many the form has.
         groups: (n,) number of each row's group.
+        drift_belief: Median of the drift a nat, and its standard deviation in log.
     """
     spent = len(residuals) / max(len(residuals) - parameters, 1)
     inside = max(float(np.quantile(np.abs(residuals), 0.9)) * np.sqrt(spent) / NORMAL_90, 1e-4)
@@ -52,7 +58,7 @@ def spread_of(
     )
     held = np.unique(np.concatenate([groups[one.rows] for one in foretold] or [[]])).size
     noises = inside * _NOISIER * np.exp(_NOISIER_SD * _GRID)
-    drifts = _DRIFT * np.exp(_DRIFT_SD * _GRID)
+    drifts = drift_belief[0] * np.exp(drift_belief[1] * _GRID)
     likelihood = _log_likelihood(errors, distance, noises, drifts) @ weight
     posterior = likelihood - (_GRID[:, None] ** 2 + _GRID[None, :] ** 2) / 2
     i, j = np.unravel_index(int(posterior.argmax()), posterior.shape)

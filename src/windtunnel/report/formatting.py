@@ -8,7 +8,13 @@ from datetime import datetime
 _SUPERSCRIPTS = str.maketrans(
     "-0123456789", "\u207b\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079"
 )
-_MINUS = "\u2212"
+MINUS = "\u2212"
+_INPUTS = {
+    "params": "parameters",
+    "unique_tokens": "unique tokens",
+    "vocabulary_params": "parameters of the vocabulary",
+    "flops": "FLOPs",
+}
 NOTHING = "\u2013"
 
 
@@ -21,7 +27,7 @@ def significant(value: float | None, digits: int = 3) -> str:
     exponent = math.floor(math.log10(abs(float(f"{value:.{digits - 1}e}"))))
     if not -4 <= exponent < 6:
         return scientific(value, digits - 1)
-    return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", _MINUS)
+    return f"{value:,.{max(0, digits - 1 - exponent)}f}".replace("-", MINUS)
 
 
 def scientific(value: float | None, decimals: int = 1) -> str:
@@ -32,14 +38,14 @@ def scientific(value: float | None, decimals: int = 1) -> str:
         return "0"
     mantissa, exponent = f"{value:.{decimals}e}".split("e")
     power = str(int(exponent)).translate(_SUPERSCRIPTS)
-    return f"{mantissa} \u00d7 10{power}".replace("-", _MINUS)
+    return f"{mantissa} \u00d7 10{power}".replace("-", MINUS)
 
 
 def fixed(value: float | None, decimals: int = 3, *, sign: bool = False) -> str:
     """`value` with so many decimals and, if asked, its sign."""
     if value is None:
         return NOTHING
-    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", _MINUS)
+    return f"{value:{'+' if sign else ''}.{decimals}f}".replace("-", MINUS)
 
 
 def interval(
@@ -67,12 +73,34 @@ def amount(value: float) -> str:
     return f"{value:.3g}"
 
 
+def quantity(value: float, digits: int = 3) -> str:
+    """A count as words read it, 960, 2.5 M, 1.4 T; beyond a thousand T a power of ten.
+
+    A thin no-break space keeps the suffix with its number.
+    """
+    rounded = float(f"{value:.{digits}g}")
+    if abs(rounded) >= 1e15:
+        mantissa, power = f"{rounded:.{digits - 1}e}".split("e")
+        mantissa = mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa
+        raised = f"10{str(int(power)).translate(_SUPERSCRIPTS)}"
+        return raised if mantissa == "1" else f"{mantissa}\u00a0\u00d7\u00a0{raised}"
+    for size, suffix in ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if abs(rounded) >= size:
+            return f"{rounded / size:.12g}\u202f{suffix}"
+    return f"{rounded:.12g}"
+
+
+def input_words(name: str) -> str:
+    """What an input of a law counts, to stand after a number."""
+    return _INPUTS.get(name, name)
+
+
 def power_of_two(value: float) -> str:
     """`value` as a power of two: 2 to the -6, or to the -6.5 if it is between."""
     exponent = math.log2(value)
     if math.isclose(exponent, round(exponent), abs_tol=1e-6):
         return "2" + str(round(exponent)).translate(_SUPERSCRIPTS)
-    return f"2^{exponent:.1f}".replace("-", _MINUS)
+    return f"2^{exponent:.1f}".replace("-", MINUS)
 
 
 def moment(made_at: str) -> str:

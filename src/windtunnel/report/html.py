@@ -8,12 +8,11 @@ from windtunnel.report.content import StudyContent
 from windtunnel.report.figures import Picture
 from windtunnel.report.formatting import moment
 from windtunnel.report.markup import Markup, joined, tag
-from windtunnel.report.stylesheet import STATES_DARK, STATES_LIGHT, STYLESHEET
+from windtunnel.report.page import figure_section, render_page
 from windtunnel.report.tables import content_tables
 
 _MARKS = {"good": "\u2713", "warn": "!", "bad": "\u2717"}
 _TONES = {"good": "good", "warn": "caution", "bad": "bad"}
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 
 
 def render_html(content: StudyContent, pictures: Sequence[Picture]) -> str:
@@ -27,40 +26,14 @@ def render_html(content: StudyContent, pictures: Sequence[Picture]) -> str:
         An HTML document without scripts, fonts or any address outside itself; light or dark as
         the reader's system asks, light on paper.
     """
-    name = f"Windtunnel: {content.title}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="color-scheme", content="light dark"),
-        tag("title", name),
-        tag("style", Markup(_style())),
-    )
-    body = tag(
-        "body",
-        tag(
-            "main",
+    return render_page(
+        f"Windtunnel: {content.title}",
+        (
             _header(content),
-            *(_figure(picture) for picture in pictures),
+            *(figure_section(p.name, p.title, p.caption, p.inline) for p in pictures),
             *content_tables(content),
         ),
-        tag(
-            "footer",
-            f"Written by Windtunnel on {moment(content.made_at)}. This file works offline.",
-        ),
-    )
-    return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _style() -> str:
-    from windtunnel.report.figures.export import page_colours
-
-    light, dark = page_colours()
-    return (
-        f":root{{color-scheme:light dark;{light}{STATES_LIGHT}}}\n"
-        f"@media screen and (prefers-color-scheme:dark){{:root{{{dark}{STATES_DARK}}}}}\n"
-        f"{STYLESHEET}"
+        f"Written by Windtunnel on {moment(content.made_at)}. This file works offline.",
     )
 
 
@@ -93,16 +66,4 @@ def _header(content: StudyContent) -> Markup:
         tag("p", made, class_="made"),
         tag("ul", *verdicts, class_="verdicts") if verdicts else joined(()),
         *following,
-    )
-
-
-def _figure(picture: Picture) -> Markup:
-    return tag(
-        "section",
-        tag("h2", picture.title, id=picture.name),
-        tag(
-            "figure",
-            tag("div", Markup(picture.inline), class_="scroll"),
-            tag("figcaption", picture.caption, id=f"{picture.name}-caption"),
-        ),
     )

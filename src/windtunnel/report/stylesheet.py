@@ -18,6 +18,8 @@ p{margin:.5rem 0;max-width:46rem}
  font-size:1.0625rem}
 .verdicts li{display:grid;grid-template-columns:1.6rem 6.5rem 1fr;padding:.3rem 0}
 .verdicts b{font-weight:600}
+.lead{font-size:1.125rem;max-width:none;padding:1rem 1.25rem;background:var(--panel);
+ border-radius:.5rem}
 .mark{font-weight:700}
 .good .mark{color:var(--good)}.warn .mark{color:var(--warn)}.bad .mark{color:var(--bad)}
 .next{padding:.25rem 1.25rem 0}
@@ -50,7 +52,7 @@ dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
  body{font-size:10.5pt}main{max-width:none;padding:0}
  .scroll{overflow:visible}figure svg{min-width:0}
  h2{break-after:avoid}tr{break-inside:avoid}
- .verdicts,code{background:none;padding-left:0}
+ .verdicts,.lead,code{background:none;padding-left:0}
 }
 """
 

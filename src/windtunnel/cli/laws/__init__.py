@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from windtunnel.cli.laws import deciding, fits
+from windtunnel.cli.laws import deciding, fits, memo
 from windtunnel.cli.laws.inspect import inspect
 
 app = typer.Typer(
@@ -19,3 +19,4 @@ app.command()(fits.backtest)
 app.command()(deciding.plan)
 app.command("next")(deciding.next_)
 app.command()(deciding.compare)
+app.command()(memo.report)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windtunnel.cli.laws.options import Columns, FitPath, RunsPath, Where, open_law, read_runs
+from windtunnel.cli.laws.options import (
+    Columns,
+    FitPath,
+    RunsPath,
+    Where,
+    open_law,
+    read_amount,
+    read_number,
+    read_runs,
+)
 from windtunnel.cli.output import AsJson, end_with, show
 from windtunnel.errors import WindtunnelError
 
@@ -49,16 +58,16 @@ def plan(
     found = make_plan(
         law,
         Budget.of(
-            flops=_amount("--flops", flops),
-            gpu_hours=_amount("--gpu-hours", gpu_hours),
-            money=_amount("--money", money),
+            flops=read_amount("--flops", flops),
+            gpu_hours=read_amount("--gpu-hours", gpu_hours),
+            money=read_amount("--money", money),
         ),
         cost=_cost(law, device, mfu, rate),
         device=device,
         devices=devices,
         days=days,
-        served_tokens=_amount("--served-tokens", served_tokens),
-        unique_tokens=_amount("--unique-tokens", unique_tokens),
+        served_tokens=read_amount("--served-tokens", served_tokens),
+        unique_tokens=read_amount("--unique-tokens", unique_tokens),
     )
     show(found.to_json(), "\n".join(found.sentences), as_json)
     end_with(found.verdict)
@@ -76,7 +85,7 @@ def next_(
     from windtunnel.laws.deciding.next_run import next_runs
     from windtunnel.laws.quantity import parse_point
 
-    found = next_runs(open_law(fit), parse_point(target), _number("--budget", budget))
+    found = next_runs(open_law(fit), parse_point(target), read_number("--budget", budget))
     show(found.to_json(), found.sentence, as_json)
 
 
@@ -119,16 +128,3 @@ def _cost(
     if mfu is not None:
         raise WindtunnelError("plan: --mfu is a share of some device's peak; give --gpu as well")
     return recorded_cost(law.summary, rate=rate)
-
-
-def _amount(flag: str, text: str | None) -> float | None:
-    return None if text is None else _number(flag, text)
-
-
-def _number(flag: str, text: str) -> float:
-    from windtunnel.laws.quantity import parse_quantity
-
-    try:
-        return parse_quantity(text).value
-    except WindtunnelError as error:
-        raise WindtunnelError(f"{flag}: {error}") from error

@@ -27,6 +27,7 @@ def fit(
 ) -> None:
     """Fit the law that back-tests inside the table choose; the other commands read its --json."""
     from windtunnel.laws.fit_law import fit_law
+    from windtunnel.laws.profile import profile_parameters
     from windtunnel.laws.words import fit_words
 
     law = fit_law(read_runs(runs, columns, where), form=form)
@@ -34,7 +35,11 @@ def fit(
         from windtunnel.report.figures.frontier import draw_frontier
 
         draw_frontier(law, plot)
-    show(law.to_json(), "\n".join(fit_words(law, str(runs))), as_json)
+    if as_json:
+        profile = {each.name: list(each.ci90) for each in profile_parameters(law)}
+        show({**law.to_json(), "profile": profile}, "", as_json)
+    else:
+        show({}, "\n".join(fit_words(law, str(runs))), as_json)
 
 
 def forecast(

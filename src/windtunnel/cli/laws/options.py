@@ -61,3 +61,18 @@ def open_law(path: Path) -> Law:
             f"{path}: this is no JSON; make it with `windtunnel laws fit RUNS.csv --json > {path}`"
         ) from error
     return law_from_json(value)
+
+
+def read_amount(flag: str, text: str | None) -> float | None:
+    """An amount such as 2T, where it is given."""
+    return None if text is None else read_number(flag, text)
+
+
+def read_number(flag: str, text: str) -> float:
+    """An amount; what is wrong with it is said with the flag's name."""
+    from windtunnel.laws.quantity import parse_quantity
+
+    try:
+        return parse_quantity(text).value
+    except WindtunnelError as error:
+        raise WindtunnelError(f"{flag}: {error}") from error

@@ -15,6 +15,7 @@ from windtunnel.laws.deciding.crossing import Crossing, crossing
 from windtunnel.laws.deciding.estimate import Estimate
 from windtunnel.laws.deciding.normal_spread import normal_spread
 from windtunnel.laws.deciding.optimum import optimal_params
+from windtunnel.laws.deciding.paired import paired_spread
 from windtunnel.laws.deciding.surface import Metric, surface_of
 from windtunnel.laws.deciding.target import check_target
 from windtunnel.laws.folds import distance
@@ -79,10 +80,9 @@ def compare_laws(
 ) -> Comparison:
     """Compare one run each of two methods at a target.
 
-    The range adds both laws' own: their draws, one run's noise, and the form's drift. The two are
-    taken as independent. Noise that they share (one set of seeds, one order of the data) would
-    cancel and is not modelled, nor is a form's error that both have alike: the range is rather
-    too wide than too narrow.
+    Where both were run at the same scales, the range comes from back-tests of their difference
+    (`paired_spread`), in which the errors that a form makes for both alike cancel. Elsewhere it
+    adds both laws' own, taken as independent, and is rather too wide than too narrow.
 
     Args:
         first: Law of the one.
@@ -103,7 +103,7 @@ def compare_laws(
     relative = form.space == "log"
     point = {name: np.array([value]) for name, value in target.items()}
     losses = (float(first(point)[0]), float(second(point)[0]))
-    half = math.hypot(_half(first, point), _half(second, point))
+    half = _half(first, second, point)
     middle = math.log(losses[0] / losses[1]) if relative else losses[0] - losses[1]
     ends = (middle - half, middle + half)
     verdict: ComparisonVerdict = "no difference shown"
@@ -129,13 +129,25 @@ def compare_laws(
     )
 
 
-def _half(law: Law, point: Mapping[str, Array]) -> float:
-    """Half the 90 % range of one run, in the log or in the metric's unit."""
-    fitted = law.fitted
-    drawn = fitted.form.predict(law.draws, fitted.scaling.scale(point))[0]
-    nats = float(distance({name: law.inputs[name] for name in fitted.form.inputs}, point)[0])
-    unit = math.exp(fitted.scaling.metric) if fitted.form.space == "linear" else 1.0
-    return unit * halfwidth(law.spread, float(normal_spread(drawn)[0]), nats)
+def _half(first: Law, second: Law, point: Mapping[str, Array]) -> float:
+    """Half the 90 % range of the difference of one run each, in the log or the metric's unit."""
+    fits, halves = [], []
+    for law in (first, second):
+        fitted = law.fitted
+        drawn = fitted.form.predict(law.draws, fitted.scaling.scale(point))[0]
+        unit = math.exp(fitted.scaling.metric) if fitted.form.space == "linear" else 1.0
+        fits.append(unit * float(normal_spread(drawn)[0]))
+        halves.append(unit * halfwidth(law.spread, fits[-1] / unit, _nats(law, point)))
+    together = paired_spread(first, second)
+    if together is None:
+        return math.hypot(*halves)
+    farther = max(_nats(first, point), _nats(second, point))
+    return halfwidth(together, math.hypot(*fits), farther)
+
+
+def _nats(law: Law, point: Mapping[str, Array]) -> float:
+    measured = {name: law.inputs[name] for name in law.fitted.form.inputs}
+    return float(distance(measured, point)[0])
 
 
 def _crossings(first: Law, second: Law, target: Mapping[str, float]) -> tuple[Crossing, ...]:
