@@ -83,7 +83,7 @@ def test_where_only_a_belief_speaks_its_width_is_the_range() -> None:
     ("residuals", "groups", "count"),
     [
         ([1.0, -2, 3, -1], [0, 1, 2, 3], 4),  # each for itself
-        ([1.0, 1, -1, -1], [0, 0, 1, 1], 2),  # pairs that say the same
+        ([0.1, 0.1, -0.1, -0.1], [0, 0, 1, 1], 2),  # pairs that say the same
         ([1.0, -1, 1, -1], [0, 0, 1, 1], 4),  # pairs that do not
         ([0.0, 0, 0, 0], [0, 0, 1, 1], 4),
         ([1.0, 1, 1, -1, -1, -1], [0, 0, 0, 1, 1, 1], 2),
