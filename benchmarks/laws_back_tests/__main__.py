@@ -107,7 +107,7 @@ def scale_tests(processes: int) -> tuple[list[dict[str, Any]], dict[str, Any]]:
 
 def page(content: dict[str, Any], where: dict[str, Any]) -> str:
     """The committed page."""
-    named, scaled = content["named"], content["left_out"]
+    named = content["named"]
     lines = [
         "# Back-tests of laws on real runs",
         "",
@@ -133,9 +133,16 @@ def page(content: dict[str, Any], where: dict[str, Any]) -> str:
         "",
         _pooled_line("All rows together", named["pooled"]["ours"], named["pooled"]["plain"]),
     ]
-    lines += [
-        "",
-        "## Every scale left out in turn",
+    lines += ["", *_left_out(content["left_out"]), "", *_allocation(content["allocation"])]
+    return "\n".join([*lines, *committed.footer("laws_back_tests", where)])
+
+
+def _left_out(scaled: dict[str, Any] | None) -> list[str]:
+    title = "## Every scale left out in turn"
+    if scaled is None:
+        return [title, "", "Not run yet: `python benchmarks/laws_back_tests --write`."]
+    lines = [
+        title,
         "",
         "Sizes, or octaves of sizes where there are more than twelve; the smallest is always kept. "
         "Inner scales are interpolated, the largest is foretold from all smaller ones.",
@@ -162,27 +169,32 @@ def page(content: dict[str, Any], where: dict[str, Any]) -> str:
             )
         )
     together = scaled["pooled"]
-    lines += [
+    return [
+        *lines,
         "",
         _pooled_line("Largest scales together", together["largest"], together["plain"]),
         "",
         _pooled_line("Inner scales together", together["inner"], together["plain_inner"]),
-        "",
+    ]
+
+
+def _allocation(tests: list[dict[str, Any]]) -> list[str]:
+    lines = [
         "## Best sizes of the three largest budgets (iso-FLOP), from the smaller ones",
         "",
-        "The best size over the one foretold by a power law of the optima, each weighted by its "
-        "own uncertainty; beside it a line through the file's optima in logs.",
+        "The size foretold by a power law of the optima, each weighted by its own uncertainty, "
+        "over the file's best one; beside it a line through the file's optima in logs.",
         "",
         "| setting | foretold over actual | inside 90 % | line |",
         "|---|---|---|---|",
     ]
-    for row in content["allocation"]:
+    for row in tests:
         ratios, line = (", ".join(f"{x:.2f}" for x in row[key]) for key in ("ratio", "line"))
         lines.append(f"| {row['name']} | {ratios} | {sum(row['inside'])} of 3 | {line} |")
     for key, what in (("ratio", "Foretold"), ("line", "The line")):
-        errors = np.abs(np.log(np.concatenate([row[key] for row in content["allocation"]])))
+        errors = np.abs(np.log(np.concatenate([row[key] for row in tests])))
         lines += ["", f"{what}: mean error {100 * errors.mean():.1f} %."]
-    return "\n".join([*lines, *committed.footer("laws_back_tests", where)])
+    return lines
 
 
 def _pooled_line(what: str, own: dict[str, float], other: dict[str, float]) -> str:
@@ -202,17 +214,16 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--write", action="store_true")
-    parser.add_argument("--named", action="store_true", help="only the named ones")
+    parser.add_argument("--named", action="store_true", help="no scale left out: a minute")
     parser.add_argument("--processes", type=int, default=1)
     options = parser.parse_args()
     if not DATA.exists():
         raise SystemExit(f"{DATA} is not there; this benchmark needs the shared data")
     tests, together = named_tests()
-    content: dict[str, Any] = {"named": {"tests": tests, "pooled": together}}
-    if options.named:
-        return
-    tests, together = scale_tests(options.processes)
-    content["left_out"] = {"tests": tests, "pooled": together}
+    content: dict[str, Any] = {"named": {"tests": tests, "pooled": together}, "left_out": None}
+    if not options.named:
+        tests, together = scale_tests(options.processes)
+        content["left_out"] = {"tests": tests, "pooled": together}
     content["allocation"] = allocation_tests()
     where = committed.environment()
     text = page(content, where)
