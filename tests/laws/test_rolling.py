@@ -139,7 +139,9 @@ def test_under_trained_rows_are_left_out_only_if_they_are_off(
     few = columns["tokens"] / columns["params"] < 10
     assert 0 < few.mean() <= 0.2
     columns["loss"] = columns["loss"] * np.where(few, off, 1.0)
-    law = fit_law(table_from_columns(columns), form="chinchilla", draws=10)
+    law = fit_law(
+        table_from_columns(columns), form="chinchilla", prior="auto", rows="auto", draws=10
+    )
     left_out = "under-trained" in law.summary["rows"]
     assert left_out == (off > 1)
     assert law.observed.size == (25 - few.sum() if left_out else 25)

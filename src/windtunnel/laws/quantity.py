@@ -88,7 +88,7 @@ def parse_point(text: str) -> dict[str, float]:
     point: dict[str, float] = {}
     for part in re.split(r",\s*(?=[A-Za-z_][^=,]*=)", text.strip()):
         name, equals, value = (piece.strip() for piece in part.partition("="))
-        if not (name and equals and value):
+        if not (name and name.isprintable() and equals and value):
             raise WindtunnelError(
                 f"'{_short(part)}' is not NAME=VALUE; write it as params=7e9,tokens=2e12"
             )

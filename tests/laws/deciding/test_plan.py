@@ -85,10 +85,9 @@ def test_the_worse_verdict_counts(besiroglu, make_law):
     assert (refused.allocation.verdict, refused.verdict) == ("ok", "cannot say")
     assert refused.forecast.reason in " ".join(refused.sentences)
     # Rows up to 1e21 with much noise: the split is open whatever the forecast says.
-    for noise, verdict in ((0.05, "wide"), (0.2, "cannot say")):
-        found = plan(make_law(noise=noise), Budget.of(flops=1e26))
-        assert found.verdict == verdict
-        assert any("leave the split so open" in one for one in found.sentences)
+    found = plan(make_law(noise=0.2), Budget.of(flops=1e23))
+    assert found.verdict == "cannot say"
+    assert any("leave the split so open" in one for one in found.sentences)
 
 
 def test_json_holds_plain_finite_values(noisy):
