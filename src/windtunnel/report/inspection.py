@@ -54,15 +54,21 @@ def print_inspection(
         for flag in inspection["flags"]
     ]
     _print_lines(console, "Rows", rows or [("+", "no flag", "no rule found anything")])
-    forms = [
-        ("+", form["name"], form["formula"])
-        if form["allowed"]
-        else ("-", form["name"], form["reason"])
-        for form in inspection["forms"]
-    ]
-    _print_lines(console, "Forms these columns allow", forms)
+    _print_lines(console, "Forms these columns allow", _forms(inspection["forms"]))
     console.print()
     console.print(Text.assemble(("Next: ", "bold"), next_command), soft_wrap=True)
+
+
+def _forms(forms: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str, str]]:
+    """A line a form that is allowed, and a line a reason for those that are not."""
+    refused: dict[str, list[str]] = {}
+    for form in forms:
+        if form["allowed"]:
+            yield "+", form["name"], form["formula"]
+        else:
+            refused.setdefault(form["reason"], []).append(form["name"])
+    for reason, names in refused.items():
+        yield "-", reason, ", ".join(names)
 
 
 def _summary(inspection: Mapping[str, Any]) -> str:
