@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from windtunnel.laws.draws import draw_parameters, effective_rows
-from windtunnel.laws.fitting import fit_form, predict
+from windtunnel.laws.draws import draw_parameters, effective_rows, left_out_residuals
+from windtunnel.laws.fitting import fit_form, predict, residuals
 from windtunnel.laws.forms import form_named
 from windtunnel.laws.rows import Rows
 
@@ -93,3 +93,21 @@ def test_rows_count_less_the_more_they_move_as_one(
     residuals: list[float], groups: list[int], count: float
 ) -> None:
     assert effective_rows(np.array(residuals), np.array(groups)) == pytest.approx(count)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_left_out_residuals_are_those_of_fits_without_the_group(
+    grouped: bool, runs: Callable[..., dict]
+) -> None:
+    columns = runs(4, 4, noise=0.004)
+    index = np.arange(16) // 4 if grouped else np.arange(16)
+    rows = Rows.of(CHINCHILLA, columns, columns["loss"], groups=index)
+    fitted = fit_form(rows)
+    found = left_out_residuals(rows, fitted.parameters, index, prior=None, delta=1e-3)
+    for group in (0, 2, index.max()):
+        others = rows.take(np.flatnonzero(index != group))
+        without = fit_form(others).parameters
+        own = np.flatnonzero(index == group)
+        expected = rows.observed[own] - CHINCHILLA.predict(without[None], rows.inputs)[0][0, own]
+        np.testing.assert_allclose(found[own], expected, atol=2e-4)
+    assert np.abs(found).mean() > 1.2 * np.abs(residuals(rows, fitted.parameters)).mean()

@@ -8,7 +8,7 @@ import json
 import math
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -189,7 +189,7 @@ class Finished:
 
 
 @pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Not to be changed: copy its folder first."""
     scratch = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
@@ -197,7 +197,9 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Finished]:
         patch.setattr(workflow, "check", pretend_check)
         law = make_results_up(patch)
         study = write_study(scratch / "study", write_text(scratch / "text.jsonl"))
-        yield Finished(study, law, workflow.run_study(study, StudyProgress(quiet=True)))
+        # Returned, not yielded: the patches must not outlive the study, or other files' tests in
+        # this process would meet made-up results.
+        return Finished(study, law, workflow.run_study(study, StudyProgress(quiet=True)))
 
 
 @pytest.fixture
