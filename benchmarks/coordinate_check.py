@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import argparse as module_with_text
 import inspect
+import multiprocessing
 import runpy
 import time
 from collections.abc import Iterable
@@ -85,6 +86,13 @@ def check_mistakes(number: int) -> Iterable[dict[str, Any]]:
         yield about | {"module": mistake.module, "named": named} | _outcome(found, began)
 
 
+def check_set(task: tuple[str, int]) -> list[dict[str, Any]]:
+    """All rows of one set of seeds: under `rules`, or with `mistakes` planted."""
+    torch.set_num_threads(1)
+    kind, number = task
+    return list(check_rules(number) if kind == "rules" else check_mistakes(number))
+
+
 def _outcome(found: CoordinateCheck, began: float) -> dict[str, Any]:
     return {
         "verdict": found.verdict,
@@ -153,23 +161,23 @@ def commit(rules: list[dict[str, Any]], mistakes: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure, print, and write on request, after every set."""
+    """Measure, print, and write on request."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sets", type=int, default=10)
     parser.add_argument("--mistake-sets", type=int, default=5)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    rules: list[dict[str, Any]] = []
-    mistakes: list[dict[str, Any]] = []
-    for number in range(max(arguments.sets, arguments.mistake_sets)):
-        rules += check_rules(number) if number < arguments.sets else ()
-        mistakes += check_mistakes(number) if number < arguments.mistake_sets else ()
-        print(
-            f"after {number + 1} sets\n{rule_table(rules)}\n{mistake_table(mistakes)}", flush=True
-        )
-        if arguments.write:
-            commit(rules, mistakes)
+    # The longest first: a set of mistakes takes ten times as long as one of rules.
+    tasks = [("mistakes", number) for number in range(arguments.mistake_sets)]
+    tasks += [("rules", number) for number in range(arguments.sets)]
+    found: dict[str, list[dict[str, Any]]] = {"rules": [], "mistakes": []}
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        for (kind, _), rows in zip(tasks, pool.imap(check_set, tasks), strict=True):
+            found[kind] += rows
+    print(f"{rule_table(found['rules'])}\n{mistake_table(found['mistakes'])}")
+    if arguments.write:
+        commit(found["rules"], found["mistakes"])
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ The table is printed; --write also puts it into benchmarks/results/laws_known_an
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
 import time
@@ -107,24 +108,34 @@ def table_of(columns: dict[str, Array]) -> RunTable:
     return RunTable("known answers", lines, columns, {}, Metric("loss", "loss", "nats"))
 
 
-def covered(name: str, repetitions: int, draws: int) -> list[dict[str, Any]]:
-    """For each repetition and exponent: truth, estimate and range."""
+def covered(name: str, repetition: int, draws: int) -> list[dict[str, Any]]:
+    """For each exponent of one repetition: truth, estimate and range."""
+    known = SOURCES[name](np.random.default_rng([repetition, len(name)]))
+    law = fit_law(table_of(known.columns), form=known.form, seed=repetition, draws=draws)
     rows = []
-    for repetition in range(repetitions):
-        known = SOURCES[name](np.random.default_rng([repetition, len(name)]))
-        law = fit_law(table_of(known.columns), form=known.form, seed=repetition, draws=draws)
-        for exponent, truth in known.exponents.items():
-            low, high = law.summary["ci90"][exponent]
-            rows.append(
-                {
-                    "exponent": exponent,
-                    "truth": truth,
-                    "found": law.summary["params"][exponent],
-                    "ci90": [low, high],
-                    "prior": law.summary["prior"],
-                    "inside": bool(low <= truth <= high),
-                }
-            )
+    for exponent, truth in known.exponents.items():
+        low, high = law.summary["ci90"][exponent]
+        rows.append(
+            {
+                "exponent": exponent,
+                "truth": truth,
+                "found": law.summary["params"][exponent],
+                "ci90": [low, high],
+                "prior": law.summary["prior"],
+                "inside": bool(low <= truth <= high),
+            }
+        )
+    return rows
+
+
+def all_covered(repetitions: int, draws: int, processes: int) -> dict[str, list[dict[str, Any]]]:
+    """Every repetition of every source."""
+    tasks = [(name, number, draws) for name in SOURCES for number in range(repetitions)]
+    with multiprocessing.Pool(processes) as pool:
+        found = pool.starmap(covered, tasks, chunksize=10)
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in SOURCES}
+    for (name, *_), own in zip(tasks, found, strict=True):
+        rows[name] += own
     return rows
 
 
@@ -165,6 +176,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repetitions", type=int, default=200)
     parser.add_argument("--draws", type=int, default=400)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     began = time.perf_counter()
@@ -174,7 +186,7 @@ def main() -> None:
         f"{platform.python_version()}, NumPy {np.__version__}",
         "repetitions": options.repetitions,
         "draws": options.draws,
-        "sources": {name: covered(name, options.repetitions, options.draws) for name in SOURCES},
+        "sources": all_covered(options.repetitions, options.draws, options.processes),
     }
     found["seconds"] = time.perf_counter() - began
     text = report(found)

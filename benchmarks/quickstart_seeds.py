@@ -2,7 +2,8 @@
 
 Each seed is a whole `windtunnel quickstart --seed S` in a folder of its own. The forecast of every
 study is written down before its target is trained; nothing is left out or run again. --write puts
-the table into benchmarks/results/quickstart_seeds.{json,md}.
+the table into benchmarks/results/quickstart_seeds.{json,md}. Where there are more cores,
+`--at-once 5` gives each of five studies two of its own.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import json
 import math
 import os
 import platform
+import queue
 import statistics
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,15 +26,21 @@ from typing import Any
 from committed import write
 from scipy import stats
 
+from windtunnel.training.environment import cpu_model
+
+CORES = 2  # of a study that runs beside others
 COMMAND = [sys.executable, "-c", "from windtunnel.cli import main; main()"]
 
 
-def run_quickstart(folder: Path, seed: int, minutes: float | None) -> dict[str, Any]:
-    """One quickstart, or what is missing of it; its summary and the command's exit code."""
+def run_quickstart(
+    folder: Path, seed: int, minutes: float | None, cores: set[int]
+) -> dict[str, Any]:
+    """One quickstart on some of the cores; its summary and the command's exit code."""
     options = [] if minutes is None else ["--minutes", str(minutes)]
     done = subprocess.run(
         [*COMMAND, "quickstart", "--folder", str(folder), "--seed", str(seed), *options],
         stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: os.sched_setaffinity(0, cores),
     )
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     seconds = summary["cost"]["wall_seconds"]
@@ -106,15 +115,33 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--minutes", type=float, help="as `windtunnel quickstart --minutes`")
+    parser.add_argument("--at-once", type=int, default=1, help="studies side by side")
     parser.add_argument("--folder", type=Path, help="where the studies are kept")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="quickstart-seeds-"))
-    rows = [
-        run_quickstart(folder / f"seed-{seed}", seed, options.minutes)
-        for seed in range(options.first, options.first + options.seeds)
-    ]
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    usable = sorted(os.sched_getaffinity(0))
+    shares = (
+        [set(usable)]
+        if options.at_once == 1
+        else [set(usable[at : at + CORES]) for at in range(0, len(usable), CORES)]
+    )
+    if options.at_once > len(shares):
+        parser.error(f"--at-once {options.at_once} needs {CORES * options.at_once} cores")
+    free: queue.SimpleQueue[set[int]] = queue.SimpleQueue()
+    for share in shares[: options.at_once]:
+        free.put(share)
+
+    def one(seed: int) -> dict[str, Any]:
+        cores = free.get()
+        try:
+            return run_quickstart(folder / f"seed-{seed}", seed, options.minutes, cores)
+        finally:
+            free.put(cores)
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        rows = list(pool.map(one, range(options.first, options.first + options.seeds)))
+    machine = f"{cpu_model()}, {len(shares[0])} cores a study, Python {platform.python_version()}"
     made = datetime.now(UTC).isoformat(timespec="minutes")
     text = f"{made}; {machine}.\n\n{table(rows)}\n\n{digest(rows)}\n"
     print(text)
