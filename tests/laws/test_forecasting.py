@@ -10,7 +10,8 @@ import pytest
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.fitting import fit_form
 from windtunnel.laws.forecasting import WIDE, WIDEST, forecast_law
-from windtunnel.laws.forms import form_named
+from windtunnel.laws.forms import FORMS, form_named
+from windtunnel.laws.forms.form import Form
 from windtunnel.laws.law import Law, Spread
 from windtunnel.laws.rows import Rows
 from windtunnel.laws.spread import NORMAL_90
@@ -127,6 +128,21 @@ def test_without_a_floor(law: Law) -> None:
     found = forecast_law(floorless, {"params": 3.1e10, "tokens": 2e10})
     assert found.verdict == "cannot say"
     assert "no floor" in found.reason
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=lambda form: form.name)
+def test_every_exponent_decides_what_lies_beyond(form: Form) -> None:
+    assert [p.decisive for p in form.parameters] == ["exponent" in p.name for p in form.parameters]
+
+
+def test_a_power_law_without_an_exponent(law: Law) -> None:
+    inputs = {"tokens": np.geomspace(1e9, 1e10, 8)}
+    form = form_named("power-tokens")
+    fitted = fit_form(Rows.of(form, inputs, 2.0 + (inputs["tokens"] / 1e9) ** -6.0))
+    assert "log_exponent" in fitted.at_bounds()
+    draws = np.tile(fitted.parameters, (10, 1))
+    straight = dataclasses.replace(law, fitted=fitted, draws=draws, inputs=inputs)
+    assert "do not fix the exponents" in forecast_law(straight, {"tokens": 1e11}).reason
 
 
 def test_an_exponent_on_its_bound(law: Law) -> None:

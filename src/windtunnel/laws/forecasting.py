@@ -11,7 +11,6 @@ import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.folds import distance
-from windtunnel.laws.forms.chinchilla import MEAN, RATIO
 from windtunnel.laws.law import Law
 from windtunnel.laws.rows import from_space, to_space
 from windtunnel.laws.spread import LEAST_GROUPS, NORMAL_90, halfwidth
@@ -188,7 +187,7 @@ def _judge(law: Law, axes: tuple[Axis, ...], nats: float, share: float) -> tuple
             f"{math.exp(supported):.3g} times at most; add larger runs",
         )
     width = f"the range is +-{100 * share:.1f} %"
-    loose = set(law.fitted.at_bounds()) & {MEAN.name, RATIO.name}
+    loose = set(law.fitted.at_bounds()) & {p.name for p in law.fitted.form.parameters if p.decisive}
     if nats > 0 and loose:
         return "cannot say", "the rows do not fix the exponents; vary sizes and lengths more"
     if share > WIDEST:

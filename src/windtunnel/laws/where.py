@@ -50,24 +50,29 @@ class Comparison:
     position: int
 
 
-def rows_where(table: RunTable, text: str) -> NDArray[np.bool_]:
+def rows_where(table: RunTable, text: str, *, option: str = "--where") -> NDArray[np.bool_]:
     """The (n,) rows for which every comparison holds; an empty number satisfies only `!=`.
 
     Columns go by their canonical names, with counts in plain units (`params>=1e9` or
     `params>=1B`), or by their headings.
 
+    Args:
+        table: The runs.
+        text: The comparisons.
+        option: What the person who typed them called them, for messages.
+
     Raises:
         WindtunnelError: The text cannot be read, names no column of the table, or leaves no row.
     """
     mask = np.ones(len(table), dtype=bool)
-    for comparison in parse_where(text):
-        mask &= _holds(table, comparison)
+    for comparison in parse_where(text, option=option):
+        mask &= _holds(table, comparison, option)
     if not mask.any():
-        raise WindtunnelError(f"--where: none of the {len(table)} rows has {text.strip()}")
+        raise WindtunnelError(f"{option}: none of the {len(table)} rows has {text.strip()}")
     return mask
 
 
-def parse_where(text: str) -> list[Comparison]:
+def parse_where(text: str, *, option: str = "--where") -> list[Comparison]:
     """Read comparisons joined by `and` or a comma.
 
     Raises:
@@ -78,17 +83,23 @@ def parse_where(text: str) -> list[Comparison]:
     while True:
         column = _COLUMN.match(text, position)
         if column is None or not column["text"].strip():
-            raise _wrong(position, "a column's name is missing")
+            raise _wrong(option, position, "a column's name is missing")
         sign = _OPERATOR.match(text, column.end())
         if sign is None:
-            raise _wrong(column.end(), f"after '{column['text']}' comes one of < <= > >= == !=")
+            raise _wrong(
+                option, column.end(), f"after '{column['text']}' comes one of < <= > >= == !="
+            )
         value = _VALUE.match(text, sign.end())
         if value is None:
             raise _wrong(
-                sign.end(), "the value cannot be read; join comparisons by 'and', and quote texts"
+                option,
+                sign.end(),
+                "the value cannot be read; join comparisons by 'and', and quote texts",
             )
         if not value["text"]:
-            raise _wrong(sign.end(), f"a value is missing after '{column['text']} {sign[0]}'")
+            raise _wrong(
+                option, sign.end(), f"a value is missing after '{column['text']} {sign[0]}'"
+            )
         comparator = "==" if sign[0] == "=" else sign[0]
         name, wanted = _unquoted(column["text"]), _unquoted(value["text"])
         found.append(Comparison(name, comparator, wanted, column.start("text") + 1))
@@ -97,9 +108,9 @@ def parse_where(text: str) -> list[Comparison]:
             return found
 
 
-def _wrong(position: int, what: str) -> WindtunnelError:
+def _wrong(option: str, position: int, what: str) -> WindtunnelError:
     return WindtunnelError(
-        f'--where, position {position + 1}: {what}; write it as "loss<3.44 and data_mix==c4"'
+        f'{option}, position {position + 1}: {what}; write it as "loss<3.44 and data_mix==c4"'
     )
 
 
@@ -107,8 +118,8 @@ def _unquoted(text: str) -> str:
     return text[1:-1] if text[0] in "\"'`" else text
 
 
-def _holds(table: RunTable, comparison: Comparison) -> NDArray[np.bool_]:
-    place = f"--where, position {comparison.position}: column '{comparison.column}'"
+def _holds(table: RunTable, comparison: Comparison, option: str) -> NDArray[np.bool_]:
+    place = f"{option}, position {comparison.position}: column '{comparison.column}'"
     name = _column(table, comparison.column, place)
     compare = _COMPARE[comparison.sign]
     if name in table.numbers:

@@ -118,8 +118,9 @@ def test_tables_that_cannot_be_fitted_end_in_one_line(
     [
         (("fit", "RUNS", "--form", "linear"), "form: no 'linear'"),
         (("fit", "none.csv"), "none.csv"),
-        (("backtest", "RUNS", "--fit", "flops<1", "--predict", "flops>1"), "none of the 16 rows"),
-        (("backtest", "RUNS", "--fit", "params>", "--predict", "flops>1"), "position"),
+        (("backtest", "RUNS", "--fit", "flops<1", "--predict", "flops>1"), "--fit: none of the 16"),
+        (("backtest", "RUNS", "--fit", "params>", "--predict", "flops>1"), "--fit, position 8"),
+        (("backtest", "RUNS", "--fit", "flops>1", "--predict", "size>1"), "--predict, position 1"),
         (("forecast", "RUNS", *TARGET), "this is no JSON"),
         (("forecast", "none.json", *TARGET), "No such file"),
     ],

@@ -81,8 +81,10 @@ def backtest(
     from windtunnel.laws.words import held_out_words
 
     table = read_runs(runs, columns, where)
-    found = foretell(
-        table.keep(rows_where(table, fit)), table.keep(rows_where(table, predict)), form=form
+    fitted, foretold = (
+        table.keep(rows_where(table, text, option=option))
+        for text, option in ((fit, "--fit"), (predict, "--predict"))
     )
+    found = foretell(fitted, foretold, form=form)
     show(found.to_json(), "\n".join(held_out_words(found)), as_json)
     end_with(found.verdict)

@@ -9,8 +9,8 @@ from windtunnel.laws.forms.term_sum import TermSum, share
 from windtunnel.laws.solver import Array
 
 # Log of the geometric mean of alpha and beta, and log of alpha over beta.
-MEAN = Parameter("log_mean_exponent", float(np.log(0.05)), float(np.log(2.0)))
-RATIO = Parameter("log_exponent_ratio", -3.0, 3.0)
+MEAN = Parameter("log_mean_exponent", float(np.log(0.05)), float(np.log(2.0)), decisive=True)
+RATIO = Parameter("log_exponent_ratio", -3.0, 3.0, decisive=True)
 # Published fits of language models' loss, (alpha, beta): Hoffmann et al. 2022 (.339, .285),
 # Besiroglu et al. 2024 (.348, .366), Muennighoff et al. 2023 (.353, tied), MiniCPM (.29, .23),
 # Gadre et al. 2024 (.242 C4, .273 RedPajama, .254 RefinedWeb, tied): geometric means .24 to .36.

@@ -23,11 +23,14 @@ class Parameter:
         name: As in the form's docstring; not the published name, which `Form.published` gives.
         lower: Bound. A fit that ends on it says so.
         upper: Bound.
+        decisive: Whether what lies beyond the rows hinges on it, as on an exponent: where the rows
+            leave it on a bound, nothing can be foretold there.
     """
 
     name: str
     lower: float
     upper: float
+    decisive: bool = False
 
 
 @dataclass(frozen=True, slots=True)

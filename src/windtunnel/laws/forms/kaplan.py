@@ -11,7 +11,7 @@ from windtunnel.laws.forms.term_sum import FLOOR, coefficients, share
 from windtunnel.laws.solver import Array
 
 # Published exponents are .05 to .1: lower than where Chinchilla's may go, as nothing is taken off.
-_MEAN = Parameter("log_mean_exponent", float(np.log(0.01)), float(np.log(2.0)))
+_MEAN = Parameter("log_mean_exponent", float(np.log(0.01)), float(np.log(2.0)), decisive=True)
 _RATIOS = np.linspace(-1.2, 1.2, 7)
 _MEANS = np.log(np.geomspace(0.03, 1.0, 9))
 

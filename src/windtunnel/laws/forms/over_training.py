@@ -8,7 +8,7 @@ from windtunnel.laws.forms.form import Belief, Inputs, Parameter, Scaling
 from windtunnel.laws.forms.term_sum import TermSum, share
 from windtunnel.laws.solver import Array
 
-_EXPONENT = Parameter("log_exponent", float(np.log(0.05)), float(np.log(2.0)))
+_EXPONENT = Parameter("log_exponent", float(np.log(0.05)), float(np.log(2.0)), decisive=True)
 _EXPONENTS = np.log(np.geomspace(0.09, 1.3, 12))[:, None]
 
 

@@ -8,7 +8,7 @@ from windtunnel.laws.forms.form import Inputs, Parameter, Scaling
 from windtunnel.laws.forms.term_sum import TermSum, share
 from windtunnel.laws.solver import Array
 
-_EXPONENT = Parameter("log_exponent", float(np.log(0.01)), float(np.log(4.0)))
+_EXPONENT = Parameter("log_exponent", float(np.log(0.01)), float(np.log(4.0)), decisive=True)
 _EXPONENTS = np.log(np.geomspace(0.03, 3.0, 15))[:, None]
 
 

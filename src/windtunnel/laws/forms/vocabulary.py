@@ -10,8 +10,10 @@ from windtunnel.laws.solver import Array
 
 # Terms are compared with the middle of a loss that is a difference of large ones.
 _LEAST, _MOST = float(np.log(1e-4)), float(np.log(100.0))
-_BODY = Parameter("log_exponent", float(np.log(0.05)), float(np.log(2.0)))
-_VOCABULARY = Parameter("log_vocabulary_exponent", float(np.log(0.05)), float(np.log(3.0)))
+_BODY = Parameter("log_exponent", float(np.log(0.05)), float(np.log(2.0)), decisive=True)
+_VOCABULARY = Parameter(
+    "log_vocabulary_exponent", float(np.log(0.05)), float(np.log(3.0)), decisive=True
+)
 _BODIES, _VOCABULARIES = np.log(np.geomspace(0.1, 1.2, 10)), np.log(np.geomspace(0.1, 2.0, 8))
 
 
