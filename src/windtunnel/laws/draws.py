@@ -26,6 +26,7 @@ def draw_parameters(
     seed: int,
     count: int = DRAWS,
     delta: float = HUBER_DELTA,
+    noise: float | None = None,
 ) -> Array:
     """(count, k) parameters, each refitted to metrics redrawn around the law.
 
@@ -44,6 +45,7 @@ def draw_parameters(
         seed: Fixes every draw.
         count: Draws.
         delta: Huber's delta.
+        noise: What is known of the noise of a row of weight 1, in the form's space.
     """
     generator = np.random.default_rng(seed)
     k = fitted.parameters.size
@@ -56,11 +58,11 @@ def draw_parameters(
     dof = max(effective - 1, 1.0)
     signs = generator.choice([-1.0, 1.0], size=(count, groups.size))[:, index]
     shared = generator.standard_normal((count, len(rows)))
-    guess = _NOISE_GUESS * np.sqrt(_GUESS_DOF / (dof + _GUESS_DOF))
+    guess = (_NOISE_GUESS if noise is None else noise) * np.sqrt(_GUESS_DOF / (dof + _GUESS_DOF))
     scale = np.sqrt(dof / generator.chisquare(dof, size=(count, 1)))
     prior = prior_of(rows, fitted.parameters, beliefs, delta=delta) if beliefs else None
     outside = left_out_residuals(rows, fitted.parameters, index, prior=prior, delta=delta)
-    redrawn = around + scale * (signs * outside + guess * shared)
+    redrawn = around + scale * (signs * outside + guess * shared / np.sqrt(rows.weights))
     if prior is not None:
         centres = np.broadcast_to(prior.centre, (count, k)).copy()
         names = [parameter.name for parameter in rows.form.parameters]
