@@ -103,7 +103,7 @@ def test_an_asynchronous_policy_sees_results_as_they_come() -> None:
 
 
 def test_phases_keep_apart_in_one_store(tmp_path: Path) -> None:
-    store = Store(study_database(tmp_path), "study")
+    store = Store(study_database(tmp_path), "study", Run.from_json)
     tune = Driver(store, FixedPolicy([decision(1)]), lag=2, seed=0)
     law = Driver(store, FixedPolicy([decision(2), decision(3)]), lag=2, seed=0, phase=1)
     tune.advance()

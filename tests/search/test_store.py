@@ -41,7 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Store:
-    return Store(study_database(tmp_path), "study", clock=clock)
+    return Store(study_database(tmp_path), "study", Run.from_json, clock=clock)
 
 
 def test_a_created_run_comes_back_as_it_was(store: Store) -> None:
@@ -58,7 +58,7 @@ def test_creating_a_decision_twice_is_a_no_op_but_another_run_is_an_error(store:
 
 
 def test_two_studies_share_a_database_without_seeing_each_other(tmp_path: Path) -> None:
-    one, two = (Store(study_database(tmp_path), name) for name in ("one", "two"))
+    one, two = (Store(study_database(tmp_path), name, Run.from_json) for name in ("one", "two"))
     one.create(0, a_run(), "tune")
     assert two.list() == ()
     assert two.claim("w") is None
@@ -196,7 +196,7 @@ def test_twins_are_never_trained_at_the_same_time(store: Store) -> None:
 def _claim_everything(
     url: str, worker: str, together: Barrier, results: multiprocessing.Queue[list[int]]
 ) -> None:
-    store, numbers = Store(url, "study"), []
+    store, numbers = Store(url, "study", Run.from_json), []
     together.wait()
     while (claim := store.claim(worker)) is not None:
         numbers.append(claim.number)
@@ -205,7 +205,7 @@ def _claim_everything(
 
 def test_four_processes_claim_each_of_200_runs_once(tmp_path: Path) -> None:
     url = study_database(tmp_path)
-    store = Store(url, "study")
+    store = Store(url, "study", Run.from_json)
     for number in range(200):
         store.create(number, a_run(lr=1 + number), "tune")
     context = multiprocessing.get_context("spawn")
@@ -226,7 +226,7 @@ def test_four_processes_claim_each_of_200_runs_once(tmp_path: Path) -> None:
 def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_bytes(b"this is not a database, not at all " * 100)
     with pytest.raises(WindtunnelError, match="damaged") as caught:
-        Store(study_database(tmp_path), "study")
+        Store(study_database(tmp_path), "study", Run.from_json)
     assert "\n" not in str(caught.value)
 
 
@@ -243,6 +243,6 @@ def test_a_full_disk_is_one_clear_line(store: Store) -> None:
 
 def test_a_missing_folder_and_a_wrong_url_are_clear_lines(tmp_path: Path) -> None:
     with pytest.raises(WindtunnelError, match="cannot be opened"):
-        Store(study_database(tmp_path / "nowhere"), "study")
+        Store(study_database(tmp_path / "nowhere"), "study", Run.from_json)
     with pytest.raises(WindtunnelError, match="not a usable database URL"):
-        Store("nonsense", "study")
+        Store("nonsense", "study", Run.from_json)

@@ -20,19 +20,19 @@ from windtunnel.studies.study import Study
 # Decisions of earlier phases have lower numbers, and workers take the lowest first.
 PHASES = {"tune": 0, "fit": 1, "target": 2}
 
-ExpectedRuns = Callable[[Table], list[Run]]
+ExpectedRuns = Callable[[Table[Run]], list[Run]]
 
 
 def execute(
     study: Study,
     step: str,
-    policy: Policy,
+    policy: Policy[Run],
     progress: StudyProgress,
     *,
     expected: ExpectedRuns = lambda _: [],
     alone: bool = False,
     threads: int = 1,
-) -> tuple[Table, str]:
+) -> tuple[Table[Run], str]:
     """Decide and train until the policy stops; finished runs are never repeated.
 
     Args:
@@ -123,7 +123,7 @@ _DESCRIPTIONS = {
 class _Meter:
     """Work done and to do, in seconds of one worker, from what finished runs took."""
 
-    def __init__(self, store: Store, driver: Driver, expected: ExpectedRuns) -> None:
+    def __init__(self, store: Store[Run], driver: Driver[Run], expected: ExpectedRuns) -> None:
         self._store = store
         self._driver = driver
         self._expected = expected
