@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.search.brackets import Axis, BracketPolicy, Cell
-from windtunnel.search.conformance import SimulatedLedger, assert_policy_conforms
+from windtunnel.search.conformance import assert_policy_conforms
 from windtunnel.search.drive import Driver
+from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.table import Row
 
@@ -62,7 +63,7 @@ def bowl(run: Run, size: float = 0.0) -> float | None:
 
 
 def carry_out(policy: BracketPolicy, outcome: Callable[[Run], float | None]) -> tuple[Row, ...]:
-    ledger = SimulatedLedger()
+    ledger = MemoryLedger()
     driver = Driver(ledger, policy, lag=4, seed=0)
     while driver.advance() is None or ledger.open:
         ledger.finish(ledger.open[0], outcome(ledger.rows[ledger.open[0]].run))

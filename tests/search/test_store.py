@@ -9,6 +9,7 @@ import pytest
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.search.store import LeaseLost, Store, study_database
+from windtunnel.search.trial import Trial
 
 FINISHED = {"status": "finished", "loss": 1.5, "loss_se": 0.01}
 
@@ -246,3 +247,18 @@ def test_a_missing_folder_and_a_wrong_url_are_clear_lines(tmp_path: Path) -> Non
         Store(study_database(tmp_path / "nowhere"), "study", Run.from_json)
     with pytest.raises(WindtunnelError, match="not a usable database URL"):
         Store("nonsense", "study", Run.from_json)
+
+
+def test_trials_of_any_function_are_kept_as_well(tmp_path: Path) -> None:
+    store = Store(study_database(tmp_path), "search", Trial.from_json)
+    trials = [
+        Trial.of({"lr": 0.1, "kind": "a", "deep": True, "layers": 3}, fidelity=9.0, seed=5),
+        Trial.of({"lr": 0.1}, continues=0),
+    ]
+    for number, trial in enumerate(trials):
+        assert store.create(number, trial, "test")
+    assert [row.run for row in store.list()] == trials
+    claim = store.claim("worker")
+    assert claim is not None and claim.run == trials[0]
+    assert Trial.of({"b": 1, "a": 2}) == Trial.of({"a": 2, "b": 1})
+    assert len({trial.key for trial in trials}) == 2

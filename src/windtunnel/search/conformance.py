@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Generic
 
 from windtunnel.search.drive import Driver
+from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policy import Answer, Budget, Policy, Stop
-from windtunnel.search.table import Row, State, Table
+from windtunnel.search.table import Row, Table
 from windtunnel.search.trial import P
 
 
@@ -67,7 +67,7 @@ def _simulate(
     most_runs: int,
     seed: int,
 ) -> tuple[Row[P], ...]:
-    ledger: SimulatedLedger[P] = SimulatedLedger()
+    ledger: MemoryLedger[P] = MemoryLedger()
     watched = _Watched(make_policy, lag)
     driver = Driver(ledger, watched, lag=lag, seed=seed)
     while driver.advance() is None or ledger.open:
@@ -83,35 +83,6 @@ def _simulate(
     if not watched.asynchronous and again.advance() is None:
         raise PolicyBroken(f"lag {lag}: a replay of the finished table doesn't stop")
     return tuple(ledger.rows)
-
-
-@dataclass
-class SimulatedLedger(Generic[P]):
-    """A store in memory, whose runs end when the simulation says so."""
-
-    rows: list[Row[P]] = field(default_factory=list)
-
-    @property
-    def open(self) -> Sequence[int]:
-        """The numbers of the runs without a result."""
-        return [row.number for row in self.rows if not row.done]
-
-    def create(self, number: int, run: P, purpose: str) -> bool:
-        """Add a waiting run."""
-        if number != len(self.rows):
-            raise PolicyBroken(f"decision {number} follows {len(self.rows) - 1}")
-        self.rows.append(Row(number, run, purpose, "waiting"))
-        return True
-
-    def finish(self, number: int, loss: float | None) -> None:
-        """End a run; None means that it diverged."""
-        row = self.rows[number]
-        state: State = "diverged" if loss is None else "finished"
-        self.rows[number] = Row(row.number, row.run, row.purpose, state, loss)
-
-    def list(self) -> Sequence[Row[P]]:
-        """Every run by number."""
-        return tuple(self.rows)
 
 
 class _Watched(Generic[P]):

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from windtunnel.errors import WindtunnelError
+from windtunnel.search.policies.random import RandomPolicy
+from windtunnel.search.space import Float, Space
+from windtunnel.search.tune import TEST_SEED, tune
+
+SPACE = {"lr": {"low": 1e-4, "high": 1.0, "log": True}, "kind": ["a", "b"]}
+
+
+def bowl(lr: float, kind: str, seed: int) -> float:
+    luck = 0.05 * float(np.random.default_rng(seed).standard_normal())
+    return math.log10(lr / 0.01) ** 2 + (kind == "a") + luck
+
+
+def test_the_best_values_and_their_losses_on_other_seeds() -> None:
+    found = tune(bowl, SPACE, "sobol", trials=64, test_seeds=5)
+    assert found.values["kind"] == "b"
+    assert math.log10(float(found.values["lr"])) == pytest.approx(-2, abs=0.2)
+    expected = [bowl(**found.values, seed=TEST_SEED + n) for n in range(5)]
+    assert found.test_losses == pytest.approx(tuple(expected))
+    assert found.test_loss == pytest.approx(np.mean(expected))
+    assert found.ci90 is not None
+    half = 2.1318 * np.std(expected, ddof=1) / math.sqrt(5)  # Student's t, 4 degrees, 95 %
+    assert found.ci90[1] - found.test_loss == pytest.approx(half, rel=1e-3)
+    assert found.tuning_loss == pytest.approx(bowl(**found.values, seed=0))
+    assert len(found.trials) == 64
+    assert found.reason == "all 64 trials are decided"
+
+
+def test_a_fidelity_is_handed_over_and_the_longest_trials_are_compared() -> None:
+    def falls(lr: float, fidelity: float, seed: int) -> float:
+        return abs(lr - 0.5) - (2 if fidelity == 1 else 0)  # short ones flatter
+
+    found = tune(falls, {"lr": {"low": 0, "high": 1}}, "hyperband", least=1, most=9)
+    assert found.fidelity == 9
+    assert found.test_loss == pytest.approx(found.tuning_loss)
+    assert found.tuning_loss >= 0
+
+
+def test_divergence_costs_its_own_trial_alone() -> None:
+    def wild(lr: float, seed: int) -> float:
+        if lr > 0.5:
+            raise OverflowError
+        return math.nan if lr > 0.4 else lr
+
+    found = tune(wild, {"lr": {"low": 0, "high": 1}}, trials=16)
+    assert {row.state for row in found.trials} == {"finished", "diverged"}
+    assert found.tuning_loss <= 0.1
+    with pytest.raises(WindtunnelError, match="all 4 trials diverged"):
+        tune(wild, {"lr": {"low": 0.6, "high": 1}}, trials=4)
+
+
+def test_the_users_own_mistakes_are_theirs() -> None:
+    def broken(lr: float, seed: int) -> float:
+        raise KeyError("loss")
+
+    with pytest.raises(KeyError):
+        tune(broken, {"lr": {"low": 0, "high": 1}}, trials=2)
+
+
+def test_a_policy_may_be_made_before() -> None:
+    space = Space({"lr": Float(0, 1)})
+    found = tune(lambda lr, seed: lr, space, RandomPolicy(space, trials=4), test_seeds=1)
+    assert (len(found.trials), found.ci90) == (4, None)
+    with pytest.raises(WindtunnelError, match="'trials' belongs to the policy"):
+        tune(lambda lr, seed: lr, space, RandomPolicy(space, trials=4), trials=9)
+    with pytest.raises(WindtunnelError, match="0 test seeds"):
+        tune(lambda lr, seed: lr, space, trials=4, test_seeds=0)
