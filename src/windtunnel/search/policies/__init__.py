@@ -24,6 +24,7 @@ POLICIES: Mapping[str, str] = {
     "dehb": "dehb:DehbPolicy",
     "pbt": "pbt:PopulationPolicy",
     "telescoping": "telescoping:TelescopingPolicy",
+    "ladder": "ladder:LadderPolicy",
     "trajectory-invariance": "trajectory_invariance:TrajectoryInvariancePolicy",
 }
 

@@ -11,7 +11,7 @@ from windtunnel.search.surrogate.posterior import Posterior
 
 # A curvature below this share of the belief's is not believed: the optimum would run away.
 _LEAST_CURVATURE = 0.3
-_FARTHEST = 3.0  # octaves from the prior's optimum that one would go at most
+FARTHEST = 3.0  # octaves from the prior's optimum that one would go at most
 _NORMAL_90 = 1.6448536269514722
 
 
@@ -56,6 +56,11 @@ def optimum(posterior: Posterior, cell: int) -> Optimum:
     )
 
 
+def best_recipe(posterior: Posterior, cell: int) -> Array:
+    """(d,) log2 of the recipe with the least expected loss at a cell."""
+    return _place(posterior, cell)[0]
+
+
 def reductions(
     posterior: Posterior, target: int, recipes: Array, cells: Cells, covariance: Array
 ) -> Array:
@@ -90,4 +95,4 @@ def _place(posterior: Posterior, cell: int) -> tuple[Array, Array]:
     firm = (vectors * np.maximum(values, _LEAST_CURVATURE)) @ vectors.T
     curvature: Array = firm * np.outer(unit, unit)
     step = -np.linalg.solve(curvature, features.slope(start, cell) @ posterior.mean)
-    return start + np.clip(step, -_FARTHEST, _FARTHEST), curvature
+    return start + np.clip(step, -FARTHEST, FARTHEST), curvature
