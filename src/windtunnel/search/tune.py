@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from scipy import stats
 
@@ -17,12 +17,21 @@ from windtunnel.search.policies import make_policy
 from windtunnel.search.policies.halving import better
 from windtunnel.search.policy import Policy, Stop
 from windtunnel.search.space import Space, parse_space
-from windtunnel.search.table import Row
+from windtunnel.search.table import Row, Table
 from windtunnel.search.trial import Trial, Value
 
 # Called with the values by name, and `fidelity` where there is one, and `seed`.
 TunedFunction: TypeAlias = Callable[..., float]
 TEST_SEED = 1_000_000_007  # test seeds begin here, far from what anyone tunes with
+
+
+@runtime_checkable
+class Recommends(Protocol):
+    """A policy whose best values are none of those it tried: `ladder` names the target's."""
+
+    def recommended(self, table: Table[Trial]) -> Trial:
+        """The trial to do, at the target."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +42,7 @@ class Tuned:
         values: The best values, by name.
         fidelity: At which they were the best: the greatest that was tried.
         tuning_loss: Their loss on the tuning seed; it is the least of many, so it flatters them.
+            None where the policy recommends values for a target it never ran.
         test_losses: Their losses on the test seeds, which the search never saw.
         test_loss: Mean of these.
         ci90: 90 % range of the mean (Student's t); None for one test seed.
@@ -42,7 +52,7 @@ class Tuned:
 
     values: Mapping[str, Value]
     fidelity: float | None
-    tuning_loss: float
+    tuning_loss: float | None
     test_losses: tuple[float, ...]
     test_loss: float
     ci90: tuple[float, float] | None
@@ -88,17 +98,18 @@ def tune(
         raise WindtunnelError(
             f"tune: all {len(rows)} trials diverged; make the ranges smaller, or see the objective"
         )
-    longest = max((row.run.fidelity or 0.0) for row in finished)
-    best = better([row for row in finished if (row.run.fidelity or 0.0) == longest])[0]
+    if isinstance(chosen, Recommends):
+        best, tuning_loss = chosen.recommended(rows), None
+    else:
+        longest = max((row.run.fidelity or 0.0) for row in finished)
+        least = better([row for row in finished if (row.run.fidelity or 0.0) == longest])[0]
+        best, tuning_loss = least.run, least.loss
     tests = tuple(
-        _loss(objective, replace(best.run, seed=TEST_SEED + number, continues=None))
+        _loss(objective, replace(best, seed=TEST_SEED + number, continues=None))
         for number in range(test_seeds)
     )
-    assert best.loss is not None, "only finished trials are compared"
     mean, ci90 = _mean(tests)
-    return Tuned(
-        best.run.values, best.run.fidelity, best.loss, tests, mean, ci90, tuple(rows), reason
-    )
+    return Tuned(best.values, best.fidelity, tuning_loss, tests, mean, ci90, tuple(rows), reason)
 
 
 def _searched(

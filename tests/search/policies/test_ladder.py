@@ -13,6 +13,7 @@ from windtunnel.search.policies.ladder import LadderPolicy
 from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.space import Choice, Float, Space
 from windtunnel.search.trial import Trial
+from windtunnel.search.tune import tune
 
 SPACE = Space({"lr": Float(2**-12, 2**-2, log=True), "weight_decay": Float(2**-8, 2**2, log=True)})
 SCALES = [{"width": w, "tokens": t} for w in (32.0, 64.0, 128.0) for t in (1e6, 4e6)]
@@ -150,3 +151,19 @@ def test_scales_that_make_no_ladder_are_refused(change: dict, words: str) -> Non
 def test_only_logarithmic_parameters(parameter: Float | Choice) -> None:
     with pytest.raises(WindtunnelError, match="dropout is no number on a log scale"):
         LadderPolicy(Space({"dropout": parameter}), scales=SCALES, target=TARGET)
+
+
+def test_tuned_small_it_is_tried_large() -> None:
+    """Through `tune`: the recommended recipe at the target, on seeds the search never saw."""
+    truth = loss_with(-0.2)
+
+    def objective(seed: int, **values: float) -> float:
+        loss = truth(Trial.of(values, seed=seed))
+        return math.inf if loss is None else loss
+
+    found = tune(objective, SPACE, policy(accepted=0.003), test_seeds=4)
+    assert {name: found.values[name] for name in TARGET} == TARGET
+    assert all(row.run.values["width"] <= 128 for row in found.trials)
+    assert found.tuning_loss is None
+    best = objective(seed=1, **{**found.values, "lr": 2**-7.3, "weight_decay": 2.0**-3})
+    assert found.test_loss == pytest.approx(best, rel=0.01)

@@ -104,7 +104,7 @@ class LadderPolicy:
         self._axes = tuple(target)
         self._scales = [dict(scale) for scale in scales]
         every = [*self._scales, dict(target)]
-        self._target = len(self._scales)
+        self._target, self._target_scale = len(self._scales), dict(target)
         measured = _usual_cost if cost is None else cost
         self._costs = np.array([measured(scale) for scale in self._scales], dtype=float)
         if not (np.isfinite(self._costs).all() and (self._costs > 0).all()):
@@ -156,6 +156,10 @@ class LadderPolicy:
     def outcome(self, table: Table[Trial]) -> LadderOutcome:
         """What the runs so far say of the target."""
         return self._outcome(optimum(self._known(table)[0], self._target))
+
+    def recommended(self, table: Table[Trial]) -> Trial:
+        """The recipe to take at the target, with the target's scale beside it."""
+        return Trial.of({**self.outcome(table).values, **self._target_scale})
 
     def _known(self, table: Table[Trial]) -> tuple[Posterior, tuple[Array, Cells]]:
         """The posterior of the runs that ended, and the recipes and cells of the others.
