@@ -18,12 +18,16 @@ def run_blocks(page: str) -> dict[str, Any]:
     return names
 
 
-def test_the_searches_of_the_page(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_searches_of_the_page(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     found = run_blocks("search.md")["found"]
     assert found.values["width"] == 1024
     assert found.reason.startswith("at the target take lr ")
     assert "within 0.4 %" in found.reason
     assert "'optimizer': " in capsys.readouterr().out
+    assert (tmp_path / "search.svg").exists()
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))
