@@ -30,8 +30,8 @@ def test_shares_of_a_sum_are_its_variances() -> None:
     """Of 3a + 2b the shares are 9 and 4 parts of 13; ranks and groups blur that a little."""
     found = importances(rows_of(lambda v: 3 * float(v["a"]) + 2 * float(v["b"]), 5000), SPACE)
     assert list(found)[:2] == ["a", "b"]
-    assert found["a"] == pytest.approx(9 / 13, abs=0.05)
-    assert found["b"] == pytest.approx(4 / 13, abs=0.05)
+    assert found["a"] == pytest.approx(9 / 13, abs=0.07)
+    assert found["b"] == pytest.approx(4 / 13, abs=0.07)
     assert found["c"] < 0.02
 
 
