@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -70,5 +71,42 @@ def test_a_policy_may_be_made_before() -> None:
     assert (len(found.trials), found.ci90) == (4, None)
     with pytest.raises(WindtunnelError, match="'trials' belongs to the policy"):
         tune(lambda lr, seed: lr, space, RandomPolicy(space, trials=4), trials=9)
-    with pytest.raises(WindtunnelError, match="0 test seeds"):
+    with pytest.raises(WindtunnelError, match="test_seeds is 0 and has to be 1"):
         tune(lambda lr, seed: lr, space, trials=4, test_seeds=0)
+
+
+def bowl_of_rate(lr: float, fidelity: float, seed: int) -> float:
+    return math.log10(lr / 0.01) ** 2 + 1 / fidelity
+
+
+@pytest.mark.parametrize(("policy", "options"), [("hyperband", {}), ("dehb", {"passes": 1})])
+def test_more_workers_give_the_same_table(policy: str, options: dict) -> None:
+    space = {"lr": SPACE["lr"]}
+    one, three = (
+        tune(bowl_of_rate, space, policy, least=1, most=9, workers=workers, **options)
+        for workers in (1, 3)
+    )
+    assert three == one
+
+
+def test_what_cannot_be_sent_to_other_processes_is_said() -> None:
+    with pytest.raises(WindtunnelError, match="define it at the top of a module"):
+        tune(lambda lr, seed: lr, {"lr": [1.0]}, trials=1, workers=2)
+
+
+def test_time_ends_it() -> None:
+    def slow(lr: float, seed: int) -> float:
+        time.sleep(0.02)
+        return lr
+
+    space = Space({"lr": Float(0, 1)})
+    assert len(tune(slow, space, "random", trials=3, seconds=60).trials) == 3
+
+    class OneByOne(RandomPolicy):
+        def next(self, table, budget, seed):
+            answer = super().next(table, budget, seed)
+            return answer[:1] if isinstance(answer, list) else answer
+
+    short = tune(slow, space, OneByOne(space, trials=1000), seconds=0.2)
+    assert 2 <= len(short.trials) < 30
+    assert short.reason == "the budget of 0 seconds is spent"

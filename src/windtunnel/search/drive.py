@@ -56,6 +56,11 @@ class Driver(Generic[P]):
         self._stop: Stop | None = None
 
     @property
+    def store(self) -> Ledger[P]:
+        """Where decisions are written."""
+        return self._store
+
+    @property
     def first(self) -> int:
         """The number in the store of this phase's decision 0."""
         return self._first

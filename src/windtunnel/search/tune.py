@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from scipy import stats
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.search.drive import Driver
+from windtunnel.search.evaluate import TunedFunction, executor_of, loss_of
 from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policies import make_policy
 from windtunnel.search.policies.halving import better
-from windtunnel.search.policy import Policy, Stop
+from windtunnel.search.policy import Budget, Policy, Stop
 from windtunnel.search.space import Space, parse_space
 from windtunnel.search.table import Row, Table
 from windtunnel.search.trial import Trial, Value
 
-# Called with the values by name, and `fidelity` where there is one, and `seed`.
-TunedFunction: TypeAlias = Callable[..., float]
 TEST_SEED = 1_000_000_007  # test seeds begin here, far from what anyone tunes with
 
 
@@ -67,6 +68,9 @@ def tune(
     *,
     seed: int = 0,
     test_seeds: int = 3,
+    workers: int = 1,
+    parallelism: int = 1,
+    seconds: float | None = None,
     **options: Any,
 ) -> Tuned:
     """Search for the values with the least loss.
@@ -79,61 +83,77 @@ def tune(
         policy: A name of `windtunnel.search.policies.POLICIES` with its `options`, or a policy.
         seed: Tuning seed: of the policy's draws, and handed to the objective.
         test_seeds: On how many other seeds the best values are tried again.
+        workers: Processes that carry trials out. More of them change the time it takes, never the
+            result; the objective then has to be a function that another process can import.
+        parallelism: How many trials a policy that decides one by one may have open at once; the
+            more, the less it knows when it decides, so this does change the result.
+        seconds: Decide on nothing new after so many.
         options: The policy's own, such as `trials=32` or `least=1, most=81`.
 
     Raises:
-        WindtunnelError: The space, the policy or its options are wrong, or every trial diverged.
+        WindtunnelError: The space, the policy or its options are wrong, every trial diverged, or
+            the objective can't be sent to other processes.
     """
-    if test_seeds < 1:
-        raise WindtunnelError(f"tune: {test_seeds} test seeds; the result needs at least one")
+    for name, count in (
+        ("test_seeds", test_seeds),
+        ("workers", workers),
+        ("parallelism", parallelism),
+    ):
+        if count < 1:
+            raise WindtunnelError(f"tune: {name} is {count} and has to be 1 at least")
     searched = space if isinstance(space, Space) else parse_space(space)
     chosen = make_policy(policy, searched, **options) if isinstance(policy, str) else policy
-    if isinstance(policy, str) is False and options:
+    if options and not isinstance(policy, str):
         raise WindtunnelError(
             f"tune: '{min(options)}' belongs to the policy, which is made already"
         )
-    rows, reason = _searched(objective, chosen, seed)
-    finished = [row for row in rows if row.loss is not None]
-    if not finished:
-        raise WindtunnelError(
-            f"tune: all {len(rows)} trials diverged; make the ranges smaller, or see the objective"
-        )
-    if isinstance(chosen, Recommends):
-        best, tuning_loss = chosen.recommended(rows), None
-    else:
-        longest = max((row.run.fidelity or 0.0) for row in finished)
-        least = better([row for row in finished if (row.run.fidelity or 0.0) == longest])[0]
-        best, tuning_loss = least.run, least.loss
-    tests = tuple(
-        _loss(objective, replace(best, seed=TEST_SEED + number, continues=None))
-        for number in range(test_seeds)
-    )
+    with executor_of(objective, workers) as executor:
+        driver = Driver(MemoryLedger[Trial](), chosen, lag=parallelism, seed=seed)
+        rows, reason = _searched(objective, driver, executor, workers, seconds)
+        best, tuning_loss = _best(chosen, rows)
+        seeds = range(TEST_SEED, TEST_SEED + test_seeds)
+        tried = [replace(best, seed=own, continues=None) for own in seeds]
+        tests = tuple(executor.map(loss_of, [objective] * test_seeds, tried))
     mean, ci90 = _mean(tests)
     return Tuned(best.values, best.fidelity, tuning_loss, tests, mean, ci90, tuple(rows), reason)
 
 
 def _searched(
-    objective: TunedFunction, policy: Policy[Trial], seed: int
+    objective: TunedFunction,
+    driver: Driver[Trial],
+    executor: Executor,
+    workers: int,
+    seconds: float | None,
 ) -> tuple[list[Row[Trial]], str]:
-    ledger: MemoryLedger[Trial] = MemoryLedger()
-    driver = Driver(ledger, policy, lag=1, seed=seed)
-    done = 0
+    ledger = driver.store
+    assert isinstance(ledger, MemoryLedger), "tune() made it"
+    running: dict[Future[float], int] = {}
+    begun, since = 0, time.monotonic()
     while True:
-        stop = driver.advance()
-        if done == len(ledger.rows):
+        stop = driver.advance(Budget(seconds=seconds, seconds_used=time.monotonic() - since))
+        while begun < len(ledger.rows) and len(running) < workers:
+            running[executor.submit(loss_of, objective, ledger.rows[begun].run)] = begun
+            begun += 1
+        if not running:
             assert isinstance(stop, Stop), "every result is known, so the policy stops"
             return ledger.rows, stop.reason
-        loss = _loss(objective, ledger.rows[done].run)
-        ledger.finish(done, loss if math.isfinite(loss) else None)
-        done += 1
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            loss = future.result()
+            ledger.finish(running.pop(future), loss if math.isfinite(loss) else None)
 
 
-def _loss(objective: TunedFunction, trial: Trial) -> float:
-    length = {} if trial.fidelity is None else {"fidelity": trial.fidelity}
-    try:
-        return float(objective(**trial.values, **length, seed=trial.seed))
-    except ArithmeticError:
-        return math.inf
+def _best(policy: Policy[Trial], rows: list[Row[Trial]]) -> tuple[Trial, float | None]:
+    """The trial to do again on other seeds, and its tuning loss."""
+    finished = [row for row in rows if row.loss is not None]
+    if not finished:
+        raise WindtunnelError(
+            f"tune: all {len(rows)} trials diverged; make the ranges smaller, or see the objective"
+        )
+    if isinstance(policy, Recommends):
+        return policy.recommended(rows), None
+    longest = max((row.run.fidelity or 0.0) for row in finished)
+    least = better([row for row in finished if (row.run.fidelity or 0.0) == longest])[0]
+    return least.run, least.loss
 
 
 def _mean(losses: Sequence[float]) -> tuple[float, tuple[float, float] | None]:

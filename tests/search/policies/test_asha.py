@@ -84,7 +84,7 @@ def test_with_many_workers_the_first_full_trial_ends_soon(space: Space) -> None:
         paid = (trial.fidelity or 0) - (0 if trial.continues is None else before[trial.fidelity])
         return rung_noise(trial, rows)[0], paid
 
-    policy = AshaPolicy(space, trials=300, least=1, most=81, workers=100)
+    policy = AshaPolicy(space, trials=300, least=1, most=81, at_once=100)
     first = min(
         event.end
         for event in simulate(policy, resumed, workers=100).events

@@ -17,7 +17,7 @@ OPTIONS: dict[str, dict] = {
     "sobol": {"trials": 20, "fidelity": 9.0},
     "successive-halving": {"trials": 9, "least": 1, "most": 9},
     "hyperband": {"least": 1, "most": 9},
-    "asha": {"trials": 15, "least": 1, "most": 9, "workers": 2},
+    "asha": {"trials": 15, "least": 1, "most": 9, "at_once": 2},
     "iterative-deepening-hyperband": {"least": 1, "most": 4, "raises": 1, "eta": 2},
     "dehb": {"least": 1, "most": 9},
     "pbt": {"members": 4, "interval": 2.0, "intervals": 3},

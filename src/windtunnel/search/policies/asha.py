@@ -32,7 +32,7 @@ class AshaPolicy:
         trials: How many may begin.
         least: Fidelity of the first rung, in units of training.
         most: Greatest fidelity.
-        workers: How many trials may be open at once.
+        at_once: How many trials may be open at once: as many as there are workers.
         eta: One of so many is promoted.
     """
 
@@ -45,20 +45,20 @@ class AshaPolicy:
         trials: int,
         least: float,
         most: float,
-        workers: int = 1,
+        at_once: int = 1,
         eta: float = ETA,
     ) -> None:
         check_fidelities(least, most, eta)
         self._space = space
         self._trials = trials
-        self._workers = workers
+        self._at_once = at_once
         self._eta = eta
         self._fidelities = [least * eta**i for i in range(halvings(least, most, eta) + 1)]
 
     def next(self, table: Table[Trial], budget: Budget, seed: int) -> Answer[Trial]:
         """One decision for a free worker, or none until a trial ends."""
         running = sum(not row.done for row in table)
-        if running >= self._workers:
+        if running >= self._at_once:
             return []
         if budget.spent:
             return [] if running else Stop(budget.spent)
