@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from windtunnel.cli import laws, plans, steps, whole
+from windtunnel.cli import imports, laws, plans, steps, whole
 from windtunnel.cli.output import GOOD, INTERRUPTED
 from windtunnel.errors import WindtunnelError
 
@@ -27,7 +27,7 @@ for command in (
     plans.explain,
     plans.check,
     steps.tune,
-    steps.transfer,
+    imports.transfer,
     steps.fit,
     steps.forecast,
     steps.train,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from windtunnel.laws.transfer_axes import axis_words
 from windtunnel.report.content import Sentence, Tone
 from windtunnel.report.formatting import amount, duration, fixed, interval, scientific, significant
 from windtunnel.studies.study import Study
@@ -60,22 +61,8 @@ def tune_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]:
 def transfer_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
     """One sentence an axis."""
     return [
-        Sentence(
-            "Transfer",
-            f"{_capital(axis['axis'])} {_VERDICT_WORDS[axis['verdict']]}: {axis['reason']}"
-            + (f"; {axis['next_run']} would settle it" if axis["next_run"] else "")
-            + ".",
-            _TONES[axis["verdict"]],
-        )
-        for axis in outcome["axes"]
+        Sentence("Transfer", axis_words(axis), _TONES[axis["verdict"]]) for axis in outcome["axes"]
     ]
-
-
-_VERDICT_WORDS = {
-    "transfers": "transfers",
-    "drifts": "does not transfer",
-    "cannot say": "cannot be judged",
-}
 
 
 def fit_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:

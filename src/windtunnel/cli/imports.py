@@ -1,0 +1,96 @@
+"""Commands about runs that were paid for elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from windtunnel.cli.output import AsJson, end_with, open_study, say, show
+from windtunnel.errors import WindtunnelError
+
+if TYPE_CHECKING:
+    from windtunnel.laws.reading.raw import RawTable
+
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=HEADING,...",
+        help="Which column of a table is what: width=dim,lr=opt.lr,loss=val.",
+    ),
+]
+Where = Annotated[
+    str | None, typer.Option(help='Rows of a table to use, such as "optimizer==adamw".')
+]
+
+
+def transfer(
+    study: Annotated[
+        str, typer.Argument(metavar="STUDY|RUNS.csv", help="A study, or a table of runs.")
+    ],
+    columns: Columns = None,
+    where: Where = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=VALUE,...", help="The size in mind: width=4096,tokens=2T."),
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(metavar="OUT.svg", help="Draw a table's sweeps there.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Does the optimum stay put along each axis? How far does it drift?"""
+    if is_table(study):
+        _transfer_of_table(study, columns, where, target, plot, as_json)
+        return
+    given = {"--columns": columns, "--where": where, "--target": target, "--plot": plot}
+    for option, value in given.items():
+        if value is not None:
+            raise WindtunnelError(
+                f"transfer: {option} is for a table of runs, and {study} is a study"
+            )
+    from windtunnel.studies.transfer import transfer as run_transfer
+    from windtunnel.studies.words import transfer_sentences
+
+    outcome = run_transfer(open_study(Path(study), trains=False))
+    say(outcome, transfer_sentences(outcome), as_json)
+    end_with(outcome["verdict"])
+
+
+def is_table(name: str) -> bool:
+    """Whether an argument is a table of runs and not a study: a study is a folder or its yaml."""
+    path = Path(name)
+    return path.suffix not in (".yaml", ".yml") and path.is_file()
+
+
+def read_rows(source: str) -> RawTable:
+    """The cells of a table of runs."""
+    from windtunnel.laws.reading.file import read_raw
+
+    return read_raw(source)
+
+
+def _transfer_of_table(
+    source: str,
+    columns: list[str] | None,
+    where: str | None,
+    target: str | None,
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    from windtunnel.laws.quantity import parse_point
+    from windtunnel.laws.sweeps.columns import parse_sweep_columns
+    from windtunnel.laws.sweeps.judge import judge_table
+    from windtunnel.laws.sweeps.table import read_tuning_table
+    from windtunnel.laws.sweeps.words import table_words
+
+    table = read_tuning_table(read_rows(source), parse_sweep_columns(columns or []), where)
+    found = judge_table(table, None if target is None else parse_point(target))
+    if plot is not None:
+        from windtunnel.report.figures.table_rates import draw_table_rates
+
+        draw_table_rates(found, plot)
+    outcome = found.to_json()
+    show(outcome, "\n".join(table_words(found)), as_json)
+    end_with(outcome["verdict"])

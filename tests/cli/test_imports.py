@@ -1,0 +1,58 @@
+"""Runs paid for elsewhere, from the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Windtunnel = Callable[..., Any]
+
+
+def write_table(path: Path, slope: float, heading: str = "dim,opt.lr,val") -> Path:
+    lines = [heading]
+    for octave, width in enumerate((128, 256, 512)):
+        for k in range(-5, 6):
+            lr = 2.0 ** (-6 + slope * octave + k / 2)
+            wobble = 0.002 * math.sin(7 * k + octave)
+            lines.append(f"{width},{lr!r},{3 - 0.2 * octave + 0.05 * (k / 2) ** 2 + wobble!r}")
+    path.write_text("\n".join(lines))
+    return path
+
+
+NAMES = ("--columns", "width=dim,lr=opt.lr,loss=val")
+
+
+@pytest.mark.parametrize(("slope", "verdict", "code"), [(0, "transfers", 0), (-1, "drifts", 3)])
+def test_a_table_gets_the_studys_verdict_and_exit_code(
+    windtunnel: Windtunnel, tmp_path: Path, slope: float, verdict: str, code: int
+) -> None:
+    runs = write_table(tmp_path / "runs.csv", slope)
+    ended = windtunnel("transfer", runs, *NAMES, "--json")
+    assert (ended.code, ended.json["verdict"]) == (code, verdict)
+    low, high = ended.json["slope_ci90"]
+    assert low < slope < high
+    words = windtunnel("transfer", runs, *NAMES, "--plot", tmp_path / "out.svg")
+    assert words.code == code and "the optimum moves by" in words.output
+    assert (tmp_path / "out.svg").read_text().startswith("<?xml")
+
+
+def test_a_column_that_is_not_there_is_one_line(windtunnel: Windtunnel, tmp_path: Path) -> None:
+    runs = write_table(tmp_path / "runs.csv", 0)
+    ended = windtunnel("transfer", runs, "--columns", "width=with")
+    assert (ended.code, ended.output) == (2, "")
+    assert "there is no column 'with' to take as width" in ended.errors
+    assert ended.errors.count("\n") == 1
+
+
+def test_what_is_neither_study_nor_table(windtunnel: Windtunnel, tmp_path: Path) -> None:
+    ended = windtunnel("transfer", tmp_path / "gone.csv")
+    assert ended.code == 2 and "no such study" in ended.errors
+
+
+def test_options_of_tables_are_refused_for_studies(windtunnel: Windtunnel, folder: Path) -> None:
+    ended = windtunnel("transfer", folder, *NAMES)
+    assert ended.code == 2 and "--columns is for a table of runs" in ended.errors
