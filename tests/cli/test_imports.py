@@ -56,3 +56,8 @@ def test_what_is_neither_study_nor_table(windtunnel: Windtunnel, tmp_path: Path)
 def test_options_of_tables_are_refused_for_studies(windtunnel: Windtunnel, folder: Path) -> None:
     ended = windtunnel("transfer", folder, *NAMES)
     assert ended.code == 2 and "--columns is for a table of runs" in ended.errors
+
+
+def test_verify_names_the_command_to_run_first(windtunnel: Windtunnel, folder: Path) -> None:
+    ended = windtunnel("verify", folder)
+    assert ended.code == 2 and "windtunnel forecast" in ended.errors

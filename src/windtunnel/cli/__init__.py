@@ -31,6 +31,7 @@ for command in (
     steps.fit,
     steps.forecast,
     steps.train,
+    imports.verify,
     steps.report,
 ):
     app.command()(command)

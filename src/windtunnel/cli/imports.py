@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from windtunnel.cli.output import AsJson, end_with, open_study, say, show
+from windtunnel.cli.output import AsJson, StudyPath, end_with, open_study, say, show
 from windtunnel.errors import WindtunnelError
 
 if TYPE_CHECKING:
@@ -55,6 +55,27 @@ def transfer(
 
     outcome = run_transfer(open_study(Path(study), trains=False))
     say(outcome, transfer_sentences(outcome), as_json)
+    end_with(outcome["verdict"])
+
+
+def verify(
+    study: StudyPath,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="RUN.csv", help="Metrics of a target trained elsewhere."),
+    ] = None,
+    columns: Columns = None,
+    as_json: AsJson = False,
+) -> None:
+    """Was the forecast made before the target ran, and did the target land inside its range?"""
+    from windtunnel.laws.sweeps.columns import parse_sweep_columns
+    from windtunnel.studies.trained_run import RUN_COLUMNS
+    from windtunnel.studies.verify import verify as run_verify
+    from windtunnel.studies.verify import verify_sentences
+
+    opened = open_study(study, trains=False)
+    outcome = run_verify(opened, run, parse_sweep_columns(columns or [], RUN_COLUMNS))
+    say(outcome, verify_sentences(outcome, opened), as_json)
     end_with(outcome["verdict"])
 
 

@@ -18,22 +18,26 @@ _SAID = "the heading says it"
 _BY_LAWS = frozenset({"params", "tokens", "steps", "experts", "vocabulary", "weight_decay", "lr"})
 
 
-def parse_sweep_columns(texts: Sequence[str]) -> dict[str, str]:
+def parse_sweep_columns(texts: Sequence[str], among: Sequence[str] = NAMED) -> dict[str, str]:
     """Read `width=dim,lr=opt.lr,loss=val`; a name without a heading means: none.
+
+    Args:
+        texts: What the user typed, once or several times.
+        among: The names that may come.
 
     Raises:
         WindtunnelError: No `=`, a name that is not one of ours, or one that comes twice.
     """
-    names = "|".join(NAMED)
+    names = "|".join(among)
     found: dict[str, str] = {}
     for text in texts:
         for part in re.split(rf",\s*(?=(?:{names})\s*=)", text.strip()):
             name, equals, heading = (piece.strip() for piece in part.partition("="))
             if not equals:
                 raise WindtunnelError(f"--columns: '{part}' is not NAME=HEADING, such as lr=opt.lr")
-            if name not in NAMED:
+            if name not in among:
                 raise WindtunnelError(
-                    f"--columns: no column is called '{name}'; choose from {', '.join(NAMED)}"
+                    f"--columns: no column is called '{name}'; choose from {', '.join(among)}"
                 )
             if name in found:
                 raise WindtunnelError(f"--columns: {name} is given twice")

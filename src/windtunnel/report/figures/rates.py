@@ -87,7 +87,7 @@ def draw_panels(
         )
     )
     # One panel is too narrow for a long row of labels.
-    legend_above(figure, handles, columns=len(handles) if columns == 2 else min(len(handles), 4))
+    legend_above(figure, handles, columns=len(handles) if columns == 2 else min(len(handles), 3))
     return figure
 
 
