@@ -61,3 +61,32 @@ def test_options_of_tables_are_refused_for_studies(windtunnel: Windtunnel, folde
 def test_verify_names_the_command_to_run_first(windtunnel: Windtunnel, folder: Path) -> None:
     ended = windtunnel("verify", folder)
     assert ended.code == 2 and "windtunnel forecast" in ended.errors
+
+
+def test_runs_are_imported_once_and_judged(
+    windtunnel: Windtunnel, folder: Path, tmp_path: Path
+) -> None:
+    rows = ["width,tokens,lr,loss"]
+    for width in (8, 16):
+        for k in range(-4, 5):
+            rows.append(f"{width},512,{2.0 ** (-5 + k / 2)!r},{3 + 0.05 * (k / 2) ** 2!r}")
+    table = tmp_path / "runs.csv"
+    table.write_text("\n".join(rows))
+    first = windtunnel("runs", "import", folder, table)
+    assert first.code == 0 and "18 runs from" in first.output
+    assert f"windtunnel transfer {folder}" in first.output
+    again = windtunnel("runs", "import", folder, table, "--json")
+    assert (again.json["added"], again.json["known"], again.json["runs"]) == (0, 18, 18)
+    judged = windtunnel("transfer", folder, "--json")
+    assert judged.json["axes"][0]["varied"] == [8, 16]
+
+
+def test_a_row_of_another_rule_is_one_line_with_its_number(
+    windtunnel: Windtunnel, folder: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "runs.csv"
+    table.write_text("width,tokens,lr,loss,rule\n8,512,0.01,3,mup\n8,512,0.02,3,ntk\n")
+    ended = windtunnel("runs", "import", folder, table)
+    assert (ended.code, ended.output) == (2, "")
+    assert "runs.csv, line 3: the run is under the rule 'ntk'" in ended.errors
+    assert ended.errors.count("\n") == 1

@@ -36,6 +36,7 @@ for command in (
 ):
     app.command()(command)
 app.add_typer(laws.app, name="laws")
+app.add_typer(imports.runs)
 
 
 def main() -> None:

@@ -79,6 +79,34 @@ def verify(
     end_with(outcome["verdict"])
 
 
+runs = typer.Typer(name="runs", help="The runs of a study.", no_args_is_help=True)
+
+
+@runs.command("import")
+def import_(
+    study: StudyPath,
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUNS.csv|optuna:URL",
+            help="A table of finished runs (CSV, W&B export, JSON lines) or an Optuna storage.",
+        ),
+    ],
+    columns: Columns = None,
+    where: Where = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make runs that are already paid for finished runs of a study; again adds nothing."""
+    from windtunnel.laws.sweeps.columns import parse_sweep_columns
+    from windtunnel.laws.sweeps.table import read_tuning_table
+    from windtunnel.studies.import_runs import import_runs, import_sentences
+
+    opened = open_study(study, trains=False)
+    given = parse_sweep_columns(columns or [])
+    outcome = import_runs(opened, read_tuning_table(read_rows(source), given, where))
+    say(outcome, import_sentences(outcome, opened), as_json)
+
+
 def is_table(name: str) -> bool:
     """Whether an argument is a table of runs and not a study: a study is a folder or its yaml."""
     path = Path(name)

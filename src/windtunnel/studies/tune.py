@@ -13,6 +13,7 @@ from windtunnel.scale import Recipe, Run
 from windtunnel.search.ladder import Axis, Cell, LadderPolicy
 from windtunnel.search.table import Row, Table
 from windtunnel.studies.execute import execute
+from windtunnel.studies.imported_sweeps import with_imported
 from windtunnel.studies.study import Study
 
 STANDARD = "sp"  # the rule every study is held against
@@ -35,7 +36,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     found = sweeps(policy, table)
     outcome = {
         "rule": study.rule,
-        "sweeps": found + _shared_with_standard(study, found),
+        "sweeps": with_imported(study, found + _shared_with_standard(study, found)),
         "reason": reason,
     }
     study.write("tune", outcome)

@@ -130,6 +130,14 @@ def cost_sentence(cost: Mapping[str, Any]) -> Sentence:
     )
 
 
+def imported_sentence(imported: Mapping[str, Any]) -> Sentence:
+    """How many runs came from where."""
+    extra = f"; {imported['extra']} of them are off the ladder" if imported["extra"] else ""
+    sources = ", ".join(imported["sources"])
+    text = f"{imported['runs']} runs were trained elsewhere and read from {sources}{extra}."
+    return Sentence("Imported", text)
+
+
 def rate_range(ci90: Any) -> str:
     """A learning rate's 90 % range in brackets."""
     if ci90 is None or None in ci90:
