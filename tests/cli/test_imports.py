@@ -90,3 +90,35 @@ def test_a_row_of_another_rule_is_one_line_with_its_number(
     assert (ended.code, ended.output) == (2, "")
     assert "runs.csv, line 3: the run is under the rule 'ntk'" in ended.errors
     assert ended.errors.count("\n") == 1
+
+
+def test_an_optuna_storage_goes_in_and_comes_out(
+    windtunnel: Windtunnel, folder: Path, tmp_path: Path
+) -> None:
+    optuna = pytest.importorskip("optuna")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    url = f"sqlite:///{tmp_path / 'theirs.db'}"
+    theirs = optuna.create_study(storage=url, study_name="theirs")
+    for width in (8, 16):
+        for k in range(-3, 4):
+            trial = theirs.ask(
+                {
+                    "width": optuna.distributions.IntDistribution(width, width),
+                    "tokens": optuna.distributions.IntDistribution(512, 512),
+                    "lr": optuna.distributions.FloatDistribution(*[2.0 ** (-5 + k / 2)] * 2),
+                }
+            )
+            theirs.tell(trial, 3 + 0.05 * (k / 2) ** 2)
+    into = windtunnel("runs", "import", folder, f"optuna:{url}", "--json")
+    assert into.code == 0 and into.json["added"] == 14
+    judged = windtunnel("transfer", f"optuna:{url}", "--json")
+    assert judged.json["axes"][0]["varied"] == [8, 16]
+    ours = f"optuna:sqlite:///{tmp_path / 'ours.db'}"
+    assert windtunnel("runs", "export", folder, ours, "--json").json["added"] == 14
+    again = windtunnel("runs", "export", folder, ours)
+    assert again.output.startswith("0 runs added to 'tiny'")
+
+
+def test_export_of_nothing_names_the_command(windtunnel: Windtunnel, folder: Path) -> None:
+    ended = windtunnel("runs", "export", folder, "optuna:sqlite:///x.db")
+    assert ended.code == 2 and "windtunnel tune" in ended.errors

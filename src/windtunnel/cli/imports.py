@@ -27,7 +27,10 @@ Where = Annotated[
 
 def transfer(
     study: Annotated[
-        str, typer.Argument(metavar="STUDY|RUNS.csv", help="A study, or a table of runs.")
+        str,
+        typer.Argument(
+            metavar="STUDY|RUNS.csv", help="A study, or a table of runs (optuna:URL too)."
+        ),
     ],
     columns: Columns = None,
     where: Where = None,
@@ -107,14 +110,43 @@ def import_(
     say(outcome, import_sentences(outcome, opened), as_json)
 
 
+@runs.command("export")
+def export(
+    study: StudyPath,
+    address: Annotated[
+        str,
+        typer.Argument(metavar="optuna:URL", help="Such as optuna:sqlite:///optuna.db."),
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Show a study's runs in optuna-dashboard; again adds those that have ended since."""
+    from windtunnel.studies.export_runs import export_to_optuna
+
+    outcome = export_to_optuna(open_study(study, trains=False), address)
+    url = outcome["storage"]
+    words = (
+        f"{outcome['added']} runs added to '{outcome['name']}' in {url}. Next: optuna-dashboard "
+        f"{url}"
+    )
+    show(outcome, words, as_json)
+
+
 def is_table(name: str) -> bool:
     """Whether an argument is a table of runs and not a study: a study is a folder or its yaml."""
+    from windtunnel.search.optuna_adapter.address import is_optuna
+
     path = Path(name)
-    return path.suffix not in (".yaml", ".yml") and path.is_file()
+    return is_optuna(name) or (path.suffix not in (".yaml", ".yml") and path.is_file())
 
 
 def read_rows(source: str) -> RawTable:
-    """The cells of a table of runs."""
+    """The cells of a table of runs, or the trials of an Optuna storage."""
+    from windtunnel.search.optuna_adapter.address import is_optuna
+
+    if is_optuna(source):
+        from windtunnel.search.optuna_adapter.read_trials import read_trials
+
+        return read_trials(source)
     from windtunnel.laws.reading.file import read_raw
 
     return read_raw(source)
