@@ -103,6 +103,15 @@ def test_a_name_that_many_scales_share_is_no_runs() -> None:
     assert len(read("name,width,tokens,lr,loss", *lines).runs) == 2
 
 
+def test_the_last_part_of_a_heading_is_enough_where_nothing_else_fits() -> None:
+    lines = ["64,4,0.01,3.1,2.9,0.1"]
+    table = read("model.dim,model.n_layer,opt.lr,train/loss,val/loss,opt/weight_decay", *lines)
+    (run,) = table.runs
+    assert (run.scale, run.lr, run.loss) == ({"width": 64, "depth": 4}, 0.01, 2.9)
+    assert run.settings == {"weight_decay": 0.1}
+    assert read("lr,old.lr,width,loss", "0.1,9,64,3").runs[0].lr == 0.1
+
+
 def test_a_setting_nobody_named_is_pointed_out() -> None:
     lines = [f"{row},{name}" for row in ROWS for name in ("adamw", "muon")]
     table = read(HEADING + ",optimiser", *lines)

@@ -15,6 +15,8 @@ from windtunnel.laws.reading.named_columns import choose_named, choose_run
 from windtunnel.laws.sweeps.names import AXES, NAMED, RULE, SETTINGS, STATUS, TEXTS
 
 _SAID = "the heading says it"
+# Where no heading fits, the last part of one may: `opt.lr`, `model/dim`.
+_IN_SECTIONS = frozenset({"lr", "width", "depth", "weight_decay", "beta1", "beta2"})
 _BY_LAWS = frozenset({"params", "tokens", "steps", "experts", "vocabulary", "weight_decay", "lr"})
 
 
@@ -71,6 +73,9 @@ def choose_sweep_columns(
         if name in given or _said_already(name, chosen):
             continue
         choice = _choose(name, headings, numbers)
+        if not choice.best and name in _IN_SECTIONS:
+            last = {t: parse_heading(re.split(r"[./]", t)[-1]) for t in headings}
+            choice = _choose(name, last, numbers)
         if len(choice.best) > 1:
             raise WindtunnelError(
                 f"{source}: which column is {name}: {listed(choice.best)}? Add "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 from windtunnel.search.optuna_adapter.library import optuna_library
 
@@ -94,8 +94,9 @@ def to_ours(distribution: Any, value: Any) -> Value:
     if hasattr(distribution, "choices"):
         return int(distribution.to_internal_repr(value))
     if distribution.step is not None and not distribution.log:
-        return round((value - distribution.low) / distribution.step)
-    return cast(Value, value)
+        return int(round((value - distribution.low) / distribution.step))
+    assert isinstance(value, (int, float)), "distributions without choices hold numbers"
+    return value
 
 
 def _number(value: Value) -> float:
