@@ -59,6 +59,20 @@ def forecast_from_a_table(folder: Path) -> None:
     assert planned.returncode == 0 and "tokens" in planned.stdout, planned
 
 
+def transfer_from_a_table(folder: Path) -> None:
+    """Another analyst: does the best rate stay put as the models grow?"""
+    rows = [
+        f"{width},{2 ** (-6 + k / 2)},{(3 - octave / 9) * (1 + 0.02 * (k / 2) ** 2):.4f}"
+        for octave, width in enumerate((128, 256, 512, 1024))
+        for k in range(-5, 6)
+    ]
+    runs = folder / "sweeps.csv"
+    runs.write_text("\n".join(["dim,opt.lr,val", *rows]))
+    names = ("--columns", "width=dim,lr=opt.lr,loss=val")
+    judged = command("transfer", str(runs), *names, "--plot", str(folder / "rates.svg"))
+    assert judged.returncode == 0 and "Width transfers" in judged.stdout, judged
+
+
 def main() -> None:
     """Check, and say what was checked."""
     for package in ("torch", "safetensors", "pyarrow", "tokenizers", "zstandard", "pytest"):
@@ -87,6 +101,7 @@ def main() -> None:
         assert "Traceback" not in refused.stderr, refused
 
         forecast_from_a_table(Path(folder))
+        transfer_from_a_table(Path(folder))
 
     assert "torch" not in sys.modules
     print("the command line, a study file, a table of runs, and a step that needs torch: all well")

@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from windtunnel.cli import laws, plans, steps, whole
+from windtunnel.cli import imports, laws, plans, steps, whole
 from windtunnel.cli.output import GOOD, INTERRUPTED
 from windtunnel.errors import WindtunnelError
 
@@ -27,14 +27,16 @@ for command in (
     plans.explain,
     plans.check,
     steps.tune,
-    steps.transfer,
+    imports.transfer,
     steps.fit,
     steps.forecast,
     steps.train,
+    imports.verify,
     steps.report,
 ):
     app.command()(command)
 app.add_typer(laws.app, name="laws")
+app.add_typer(imports.runs)
 
 
 def main() -> None:

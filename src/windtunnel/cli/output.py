@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from windtunnel.studies.study import Study
 
 GOOD, NEGATIVE, CANNOT_SAY, INTERRUPTED = 0, 3, 4, 130
-_EXIT_CODES = {"fail": NEGATIVE, "drifts": NEGATIVE, "missed": NEGATIVE, "cannot say": CANNOT_SAY}
+_EXIT_CODES = {
+    **dict.fromkeys(("fail", "drifts", "missed", "too late"), NEGATIVE),
+    "cannot say": CANNOT_SAY,
+}
 
 StudyPath = Annotated[Path, typer.Argument(metavar="STUDY", help="The study's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]

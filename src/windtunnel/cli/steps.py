@@ -25,16 +25,6 @@ def tune(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> N
     say(outcome, tune_sentences(outcome, opened), as_json)
 
 
-def transfer(study: StudyPath, as_json: AsJson = False) -> None:
-    """Does the optimum stay put along each axis? How far does it drift?"""
-    from windtunnel.studies.transfer import transfer as run_transfer
-    from windtunnel.studies.words import transfer_sentences
-
-    outcome = run_transfer(open_study(study, trains=False))
-    say(outcome, transfer_sentences(outcome), as_json)
-    end_with(outcome["verdict"])
-
-
 def fit(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> None:
     """Train the ladder's lengths between the tuned ones, so that a law can be fitted."""
     from windtunnel.studies.fit import fit as run_fit

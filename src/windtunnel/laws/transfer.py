@@ -57,7 +57,7 @@ class AxisVerdict:
         slope_ci90: Its 90 % range.
         loss_paid_percent: The most paid at any larger scale for using the base's optimum.
         varied: Least and greatest value with a tuned optimum; None when there is none.
-        target: Value of the axis at the target.
+        target: Value of the axis at the target; None where no target is in mind.
         target_ratio: Target over the greatest value varied (1 when inside the range).
         reason: One sentence.
         next_run: The cheapest run that would settle it; None when it is settled.
@@ -69,7 +69,7 @@ class AxisVerdict:
     slope_ci90: tuple[float, float] | None
     loss_paid_percent: float | None
     varied: tuple[float, float] | None
-    target: float
+    target: float | None
     target_ratio: float
     reason: str
     next_run: str | None
@@ -171,7 +171,7 @@ def judge_axis(
     values: Sequence[float],
     optima: Sequence[Optimum],
     losses: Sequence[LossPaid],
-    target_value: float,
+    target_value: float | None,
     lines: Sequence[Hashable] | None = None,
 ) -> AxisVerdict:
     """Say whether the optimum transfers along one axis.
@@ -185,20 +185,20 @@ def judge_axis(
         values: Its value at each optimum.
         optima: The optima, fitted together.
         losses: Loss paid at the larger scales, from `losses_paid`.
-        target_value: Its value at the target.
+        target_value: Its value at the target; None where the runs alone are judged.
         lines: As for `drift`.
 
     Raises:
         WindtunnelError: A value that is not positive.
     """
-    for value in (*values, target_value):
+    for value in values if target_value is None else (*values, target_value):
         if not (math.isfinite(value) and value > 0):
             raise WindtunnelError(f"transfer: {axis} = {value} is not a positive number")
     line = drift(values, optima, lines)
     paid = [loss for loss in losses if math.isfinite(loss.percent)]
     most = max(paid, key=lambda loss: loss.percent, default=None)
     low, high = (min(values), max(values)) if values else (None, None)
-    ratio = 1.0 if high is None else max(1.0, target_value / high)
+    ratio = 1.0 if high is None or target_value is None else max(1.0, target_value / high)
 
     def verdict(word: Verdict, reason: str, next_run: str | None = None) -> AxisVerdict:
         return AxisVerdict(
@@ -219,7 +219,9 @@ def judge_axis(
             return verdict("transfers", f"{axis} is the same at the target as on the ladder")
         return verdict(
             "cannot say",
-            f"the target changes {axis}, but the ladder holds one value of it",
+            f"the runs hold one value of {axis}"
+            if target_value is None
+            else f"the target changes {axis}, but the ladder holds one value of it",
             f"a sweep at a second value of {axis}, half or twice the ladder's"
             if values
             else f"sweeps at two values of {axis}",
@@ -229,6 +231,12 @@ def judge_axis(
         for value, optimum in sorted(zip(values, optima, strict=True), key=lambda pair: pair[0])
         if optimum.edge is not None or not math.isfinite(optimum.se)
     ]
+    if line is None and not open_ends:
+        return verdict(
+            "cannot say",
+            f"no two values of {axis} have a tuned optimum with all else equal",
+            f"a sweep at a second value of {axis} that changes nothing else",
+        )
     if line is None:
         value, optimum = open_ends[0]
         where = {"low": "below", "high": "above", None: "around"}[optimum.edge]

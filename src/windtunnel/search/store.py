@@ -152,6 +152,44 @@ class Store(Generic[P]):
             )
         return False
 
+    def record(self, number: int, run: P, purpose: str, result: Mapping[str, Any]) -> bool:
+        """Add a run that was finished elsewhere, with its result, as decision `number`.
+
+        Args:
+            number: As for `create`.
+            run: As for `create`.
+            purpose: As for `create`.
+            result: As for `finish`.
+
+        Returns:
+            True when it was added, False when this very run was there already.
+
+        Raises:
+            WindtunnelError: The number is taken by another run.
+        """
+        with self._writing() as connection:
+            stored = connection.execute(
+                sa.select(_runs.c.key).where(self._row(number))
+            ).scalar_one_or_none()
+            if stored is None:
+                connection.execute(
+                    sa.insert(_runs).values(
+                        study=self._study,
+                        number=number,
+                        key=run.key,
+                        purpose=purpose,
+                        run=json.dumps(run.to_json()),
+                        state=result["status"],
+                        loss=result.get("loss"),
+                        loss_se=result.get("loss_se"),
+                        result=json.dumps(dict(result), allow_nan=False),
+                    )
+                )
+                return True
+        if stored != run.key:
+            raise WindtunnelError(f"run {number} is already another one; import the table again.")
+        return False
+
     def claim(self, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim[P] | None:
         """Take the lowest-numbered run that waits or whose lease has ended.
 

@@ -9,7 +9,7 @@ from typing import Any
 from windtunnel.errors import CannotSayError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
-from windtunnel.search.drive import Driver
+from windtunnel.search.drive import PHASE_SIZE, Driver
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
 from windtunnel.search.policy import Budget, Policy
 from windtunnel.search.store import Store
@@ -19,6 +19,8 @@ from windtunnel.studies.study import Study
 
 # Decisions of earlier phases have lower numbers, and workers take the lowest first.
 PHASES = {"tune": 0, "fit": 1, "target": 2}
+# Where runs are numbered that were paid for elsewhere; no step decided on them.
+IMPORTED_PHASE = 9
 
 ExpectedRuns = Callable[[Table[Run]], list[Run]]
 
@@ -92,7 +94,7 @@ def execute(
 
 
 def results(study: Study) -> dict[str, list[dict[str, Any]]]:
-    """Every finished run's result by step, each with its run under `run`."""
+    """Every finished run's result by step, each with its run under `run`; none imported."""
     found: dict[str, list[dict[str, Any]]] = {step: [] for step in PHASES}
     if not (study.folder / "study.db").exists():
         return found
@@ -100,6 +102,8 @@ def results(study: Study) -> dict[str, list[dict[str, Any]]]:
     try:
         rows = {row.number: row.run for row in store.list()}
         for number, result in sorted(store.results().items()):
+            if number // PHASE_SIZE == IMPORTED_PHASE:
+                continue
             found[step_of(number)].append({**result, "run": rows[number]})
         return found
     finally:
@@ -108,8 +112,6 @@ def results(study: Study) -> dict[str, list[dict[str, Any]]]:
 
 def step_of(number: int) -> str:
     """The step that made a decision of the store."""
-    from windtunnel.search.drive import PHASE_SIZE
-
     return next(step for step, phase in PHASES.items() if phase == number // PHASE_SIZE)
 
 
@@ -180,7 +182,7 @@ def _seconds_a_unit(
     measured = {}
     for result in results.values():
         run = runs.get(result["key"])
-        if run is not None and result["units"]:
+        if run is not None and result["units"] and result["seconds"]:  # an imported one took none
             size = (run.scale.width, run.scale.depth)
             measured[size] = result["seconds"] / result["units"]
     return measured

@@ -11,6 +11,7 @@ from windtunnel.report.content import Sentence, StudyContent
 from windtunnel.report.write import write_report
 from windtunnel.studies.execute import PHASES, results
 from windtunnel.studies.explain import plan_rows
+from windtunnel.studies.imported_sweeps import imported_summary
 from windtunnel.studies.study import Study
 from windtunnel.studies.summary import cost, summarise
 from windtunnel.studies.tune import STANDARD
@@ -18,6 +19,7 @@ from windtunnel.studies.words import (
     check_sentence,
     cost_sentence,
     forecast_sentences,
+    imported_sentence,
     target_sentence,
     transfer_sentences,
     tune_sentences,
@@ -75,8 +77,13 @@ def sentences(study: Study) -> list[Sentence]:
         found += tune_sentences(tuned, study)
     if target is not None:
         found.append(target_sentence(target, study))
-    if tuned is not None:
-        found.append(cost_sentence(cost(study)))
+        if "imported" in target:
+            found.append(Sentence("Target", f"Trained elsewhere. {target['first_reason']}"))
+    if tuned is not None and (spent := cost(study))["direct_rates"]:  # none if all was imported
+        found.append(cost_sentence(spent))
+    imported = imported_summary(study)
+    if imported is not None:
+        found.append(imported_sentence(imported))
     if transfer is not None:
         found += transfer_sentences(transfer)
     return found + [
@@ -117,6 +124,9 @@ def _cost(study: Study, with_target: bool) -> list[dict[str, Any]]:
         for step in PHASES
         if spent["steps"][step]["runs"]
     ]
+    imported = imported_summary(study)
+    if imported is not None:
+        rows.append({"what": "Imported, paid for elsewhere", "runs": imported["runs"]})
     if with_target:
         seconds = spent["steps"]["target"]["seconds"] * spent["direct_rates"]
         rows.append(

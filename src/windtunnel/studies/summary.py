@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from windtunnel.studies.execute import results
+from windtunnel.studies.imported_sweeps import imported_summary
 from windtunnel.studies.study import Study
 from windtunnel.studies.tune import STANDARD
 
@@ -27,6 +28,7 @@ def summarise(study: Study) -> dict[str, Any]:
             f"loss loss_se error_percent inside params {study.spec.unit} flops",
         ),
         "cost": cost(study),
+        "imported": imported_summary(study),
     }
 
 

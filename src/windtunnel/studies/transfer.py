@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from windtunnel.laws.optimum import Optimum, fit_optima
-from windtunnel.laws.transfer import AxisVerdict, judge_axis, losses_paid
+from windtunnel.laws.transfer import AxisVerdict
+from windtunnel.laws.transfer_axes import judge_lines
 from windtunnel.studies.study import Study
 from windtunnel.studies.tune import STANDARD, trials_of
 
@@ -67,7 +68,7 @@ def _judge_width(study: Study, cells: Cells, rule: str, lengths: Sequence[int]) 
         units: {w: o for (r, w, u), o in sorted(cells.items()) if (r, u) == (rule, units)}
         for units in lengths
     }
-    return _judge("width", lines, study.spec.base.width, study.spec.target.width)
+    return judge_lines("width", lines, study.spec.base.width, study.spec.target.width)
 
 
 def _judge_length(study: Study, cells: Cells) -> AxisVerdict:
@@ -76,33 +77,14 @@ def _judge_length(study: Study, cells: Cells) -> AxisVerdict:
         width: {u: o for (r, w, u), o in sorted(cells.items()) if (r, w) == (rule, width)}
         for width in study.spec.ladder.width
     }
-    return _judge(study.spec.unit, lines, study.spec.ladder.units[0], study.spec.target.units)
+    return judge_lines(study.spec.unit, lines, study.spec.ladder.units[0], study.spec.target.units)
 
 
 def _judge_depth(study: Study, cells: Cells) -> AxisVerdict:
     """One depth was tuned: what another does cannot be said."""
     depth = study.spec.ladder.depth
     own = next((o for (rule, _, _), o in cells.items() if rule == study.rule), None)
-    return _judge("depth", {} if own is None else {0: {depth: own}}, depth, study.target.depth)
-
-
-def _judge(
-    axis: str, lines: Mapping[int, Mapping[int, Optimum]], base: int, target: int
-) -> AxisVerdict:
-    """Judge an axis from the optima along it, on every line of what else was varied."""
-    losses = []
-    for line in lines.values():
-        if line:
-            quoted_at = base if base in line else min(line)
-            losses += losses_paid(tuple(line), tuple(line.values()), quoted_at)
-    return judge_axis(
-        axis,
-        [value for line in lines.values() for value in line],
-        [optimum for line in lines.values() for optimum in line.values()],
-        losses,
-        target,
-        [label for label, line in lines.items() for _ in line],
-    )
+    return judge_lines("depth", {} if own is None else {0: {depth: own}}, depth, study.target.depth)
 
 
 def _listed(interval: tuple[float, float] | None) -> list[float] | None:

@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from windtunnel.laws.optimum import Optimum, Trial, fit_optima
+from windtunnel.laws.optimum import Trial, fit_optima
+from windtunnel.laws.sweeps.judge import optimum_json as optimum_json
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Recipe, Run
 from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.table import Row, Table
 from windtunnel.studies.execute import execute
+from windtunnel.studies.imported_sweeps import with_imported
 from windtunnel.studies.study import Study
 
 STANDARD = "sp"  # the rule every study is held against
@@ -34,7 +36,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     found = sweeps(policy, table)
     outcome = {
         "rule": study.rule,
-        "sweeps": found + _shared_with_standard(study, found),
+        "sweeps": with_imported(study, found + _shared_with_standard(study, found)),
         "reason": reason,
     }
     study.write("tune", outcome)
@@ -127,18 +129,6 @@ def _shared_with_standard(study: Study, found: Sequence[dict[str, Any]]) -> list
         and sweep["units"] == shortest
         and at_base(study, sweep["width"])
     ]
-
-
-def optimum_json(optimum: Optimum | None) -> dict[str, Any] | None:
-    """The optimum with its rate and 90 % range in plain rates as well."""
-    if optimum is None:
-        return None
-    low, high = optimum.ci90
-    return {
-        **optimum.to_json(),
-        "lr": optimum.value,
-        "lr_ci90": [None if low is None else 2**low, None if high is None else 2**high],
-    }
 
 
 def trials_of(sweep: Mapping[str, Any]) -> list[Trial]:

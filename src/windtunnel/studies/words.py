@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from windtunnel.laws.transfer_axes import axis_words
 from windtunnel.report.content import Sentence, Tone
 from windtunnel.report.formatting import amount, duration, fixed, interval, scientific, significant
 from windtunnel.studies.study import Study
@@ -60,22 +61,8 @@ def tune_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]:
 def transfer_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
     """One sentence an axis."""
     return [
-        Sentence(
-            "Transfer",
-            f"{_capital(axis['axis'])} {_VERDICT_WORDS[axis['verdict']]}: {axis['reason']}"
-            + (f"; {axis['next_run']} would settle it" if axis["next_run"] else "")
-            + ".",
-            _TONES[axis["verdict"]],
-        )
-        for axis in outcome["axes"]
+        Sentence("Transfer", axis_words(axis), _TONES[axis["verdict"]]) for axis in outcome["axes"]
     ]
-
-
-_VERDICT_WORDS = {
-    "transfers": "transfers",
-    "drifts": "does not transfer",
-    "cannot say": "cannot be judged",
-}
 
 
 def fit_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
@@ -141,6 +128,14 @@ def cost_sentence(cost: Mapping[str, Any]) -> Sentence:
         f"{duration(cost['wall_seconds'])}.",
         "good" if share < 1 else "warn",
     )
+
+
+def imported_sentence(imported: Mapping[str, Any]) -> Sentence:
+    """How many runs came from where."""
+    extra = f"; {imported['extra']} of them are off the ladder" if imported["extra"] else ""
+    sources = ", ".join(imported["sources"])
+    text = f"{imported['runs']} runs were trained elsewhere and read from {sources}{extra}."
+    return Sentence("Imported", text)
 
 
 def rate_range(ci90: Any) -> str:

@@ -23,9 +23,10 @@ OPTIONS: dict[str, dict] = {
     "pbt": {"members": 4, "interval": 2.0, "intervals": 3},
     "telescoping": {"points": 4, "widths": [16, 32]},
     "trajectory-invariance": {"points": 5},
+    "optuna": {"sampler": "random", "trials": 8},
     "ladder": {"scales": [{"width": 8.0}], "target": {"width": 64.0}, "most": 12},
 }
-ONLY_RATES = {"ladder", "telescoping", "trajectory-invariance"}
+ONLY_RATES = {"ladder", "optuna", "telescoping", "trajectory-invariance"}
 
 
 def rate_loss(trial: Trial) -> float | None:
@@ -46,6 +47,8 @@ def test_every_policy_is_tried() -> None:
 def test_every_policy_keeps_the_contract(
     name: str, space: Space, objective: Callable[[Trial], float | None]
 ) -> None:
+    if name == "optuna":
+        pytest.importorskip("optuna")
     searched, loss = (RATES, rate_loss) if name in ONLY_RATES else (space, objective)
     rows = assert_policy_conforms(
         lambda: make_policy(name, searched, **OPTIONS[name]), loss, lags=(1, 3), orders=2

@@ -10,6 +10,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.laws.reading.assemble import assemble
 from windtunnel.laws.reading.delimited import read_delimited
 from windtunnel.laws.reading.jsonlines import read_json_lines
+from windtunnel.laws.reading.raw import RawTable
 from windtunnel.laws.reading.wide import lengthen
 from windtunnel.laws.table import RunTable
 from windtunnel.laws.where import rows_where
@@ -38,6 +39,16 @@ def read_table(
         WindtunnelError: The file cannot be read, a column cannot be told, a cell is no number, or
             no row is left. The message has the line and the column.
     """
+    table = assemble(read_raw(path), columns)
+    return table if where is None else table.keep(rows_where(table, where))
+
+
+def read_raw(path: str | Path) -> RawTable:
+    """Read a file's cells without saying yet which column is what.
+
+    Raises:
+        WindtunnelError: The file cannot be read as a table.
+    """
     source = str(path)
     text = _text(Path(path), source)
     begin = text.lstrip()[:1]
@@ -46,8 +57,7 @@ def read_table(
             f"{source}: a JSON array; write one object a line instead (jq -c '.[]' does it)"
         )
     raw = read_json_lines(text, source) if begin == "{" else read_delimited(text, source)
-    table = assemble(lengthen(raw), columns)
-    return table if where is None else table.keep(rows_where(table, where))
+    return lengthen(raw)
 
 
 def _text(path: Path, source: str) -> str:

@@ -32,25 +32,45 @@ _CROSSES = 0.975
 
 def draw_rates(content: StudyContent) -> Figure:
     """One panel a rule and training length; the chosen rule first, beside the others."""
-    groups = _groups(content)
-    widths = sorted({sweep.width for sweep in content.sweeps})
+    return draw_panels(_groups(content), f"final validation {content.metric}")
+
+
+def draw_panels(
+    groups: Sequence[tuple[str, Sequence[Sweep]]], loss: str, axis: str = "width"
+) -> Figure:
+    """One panel a group of sweeps, one curve a sweep.
+
+    Args:
+        groups: Title and sweeps of each panel.
+        loss: What the vertical axes say.
+        axis: What `Sweep.width` stands for.
+    """
+    every = [sweep for _, sweeps in groups for sweep in sweeps]
+    widths = sorted({sweep.width for sweep in every})
     columns = min(2, len(groups))
     rows = math.ceil(len(groups) / columns)
     figure = Figure(figsize=(9.6 if columns == 2 else 6.4, 0.5 + 3.9 * rows), layout="constrained")
     grid = panels(figure, rows, columns, share_y=True)
     axes_in_order = [axes for row in grid for axes in row]
-    top = _top(content.sweeps)
+    top = _top(every)
     for axes, (title, sweeps) in zip(axes_in_order, groups, strict=False):
         _draw_panel(axes, sweeps, widths, top)
         axes.set_title(title)
         axes.set_xlabel("learning rate (log scale)")
-    axes_in_order[0].set_ylim(_limits(content.sweeps, top, len(widths)))
+    axes_in_order[0].set_ylim(_limits(every, top, len(widths)))
     for row in grid:
-        row[0].set_ylabel(f"final validation {content.metric}")
+        row[0].set_ylabel(loss)
     for unused in axes_in_order[len(groups) :]:
         unused.remove()
     handles = [
-        Line2D([], [], color=colour, marker=marker(place), markersize=5, label=f"width {width}")
+        Line2D(
+            [],
+            [],
+            color=colour,
+            marker=marker(place),
+            markersize=5,
+            label=f"{axis} {width if width < 1e5 else amount(width)}",
+        )
         for place, (width, colour) in enumerate(
             zip(widths, ordered_colours(len(widths)), strict=True)
         )
@@ -66,7 +86,8 @@ def draw_rates(content: StudyContent) -> Figure:
             label="best rate, with its 90 % range below",
         )
     )
-    legend_above(figure, handles, columns=len(handles))
+    # One panel is too narrow for a long row of labels.
+    legend_above(figure, handles, columns=len(handles) if columns == 2 else min(len(handles), 3))
     return figure
 
 
@@ -125,7 +146,7 @@ def _limits(sweeps: Sequence[Sweep], top: float, rows: int) -> tuple[float, floa
     return lowest - room * height, top + _HEADROOM * height
 
 
-def _draw_panel(axes: Axes, sweeps: list[Sweep], widths: list[int], top: float) -> None:
+def _draw_panel(axes: Axes, sweeps: Sequence[Sweep], widths: list[int], top: float) -> None:
     axes.set_xscale("log", base=2)
     for sweep in sweeps:
         place = widths.index(sweep.width)

@@ -25,6 +25,7 @@ POLICIES: Mapping[str, str] = {
     "pbt": "pbt:PopulationPolicy",
     "telescoping": "telescoping:TelescopingPolicy",
     "ladder": "ladder:LadderPolicy",
+    "optuna": "optuna:OptunaPolicy",
     "trajectory-invariance": "trajectory_invariance:TrajectoryInvariancePolicy",
 }
 
