@@ -75,6 +75,8 @@ _HOME = {
 if not TYPE_CHECKING:  # so that type checkers still report a misspelled name
 
     def __getattr__(name: str) -> object:
+        if name == "report":  # a package that can be called
+            return importlib.import_module("windtunnel.report")
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         value = getattr(importlib.import_module(_HOME[name]), name)

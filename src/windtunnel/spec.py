@@ -20,6 +20,8 @@ from pydantic import (
     model_validator,
 )
 
+from windtunnel.arithmetic import evaluate
+from windtunnel.command import placeholders
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Recipe, Scale
 
@@ -50,6 +52,11 @@ def _seconds(value: Any) -> Any:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def _command_alone(value: Any) -> Any:
+    """A command by itself is one with the usual settings."""
+    return {"command": value} if isinstance(value, str) else value
+
+
 def _distinct_and_sorted(values: list[int]) -> list[int]:
     return sorted(set(values))
 
@@ -68,6 +75,29 @@ class FamilySpec(_Section):
 
     name: str = "gpt"
     options: dict[str, str | bool | int | float] = {}
+
+
+class RunSpec(_Section):
+    """The user's own training command, and what can't be read off it.
+
+    Attributes:
+        command: With placeholders in braces; see `windtunnel.command`.
+        params: Formula of the parameters, in `width` and `depth`.
+        silence: A command that reports nothing for so many seconds is ended.
+    """
+
+    command: str
+    params: str = "12 * depth * width**2"
+    silence: Seconds = 600.0
+
+    @model_validator(mode="after")
+    def _understood(self) -> Self:
+        try:
+            placeholders(self.command)
+            evaluate(self.params, {"width": 64.0, "depth": 2.0})
+        except WindtunnelError as error:
+            raise ValueError(str(error)) from error
+        return self
 
 
 class MetricSpec(_Section):
@@ -191,7 +221,7 @@ class StudySpec(_Section):
 
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     family: FamilySpec | None = None
-    run: str | None = None
+    run: Annotated[RunSpec | None, BeforeValidator(_command_alone)] = None
     data: DataSpec = DataSpec()
     unit: Literal["tokens", "images", "steps"] = "tokens"
     metric: MetricSpec = MetricSpec()
@@ -237,6 +267,8 @@ class StudySpec(_Section):
     def _consistent(self) -> Self:
         if (self.family is None) == (self.run is None):
             raise ValueError("family: name a family or give `run:`, a command, and not both")
+        if self.run is not None:
+            self._heard(self.run)
         for axis in ("width", "units"):
             largest = max(getattr(self.ladder, axis))
             wanted = getattr(self.target, axis)
@@ -253,7 +285,8 @@ class StudySpec(_Section):
             )
         if self.recipe.batch > min(self.ladder.units):
             raise ValueError("recipe.batch: larger than the ladder's shortest training length")
-        if self.unit == "tokens" and self.recipe.batch % self.data.sequence_length:
+        own_data = self.run is None
+        if own_data and self.unit == "tokens" and self.recipe.batch % self.data.sequence_length:
             raise ValueError(
                 f"recipe.batch: {self.recipe.batch:,} tokens is no whole number of sequences of "
                 f"{self.data.sequence_length}"
@@ -266,6 +299,29 @@ class StudySpec(_Section):
                 f"for {self.recipe.decay:g}; together they may take the whole run at most"
             )
         return self
+
+    def _heard(self, run: RunSpec) -> None:
+        """Refuse a command that isn't told what the study varies."""
+        names = placeholders(run.command)
+        length = frozenset({"units", "steps", self.unit})
+        varied: dict[str, frozenset[str]] = {
+            **{name: frozenset({name}) for name in self.search.hyperparameters},
+            "width": frozenset({"width"}),
+            "seed": frozenset({"seed", "data_seed"}),
+            self.unit: length,
+        }
+        if self.target.depth != self.ladder.depth:
+            varied["depth"] = frozenset({"depth"})
+        for name, told in varied.items():
+            if not names & told:
+                raise ValueError(
+                    f"run.command: the study varies {name}, and the command has no {{{name}}}"
+                )
+        if self.metric.goal == "maximize":
+            raise ValueError(
+                "metric.goal: laws are of losses, which fall; report an error (1 - accuracy) and "
+                "minimize it"
+            )
 
 
 def load_study(path: Path) -> StudySpec:

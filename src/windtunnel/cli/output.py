@@ -34,7 +34,7 @@ def open_study(path: Path, time: str | None = None, *, trains: bool = True) -> S
     from windtunnel.torch_version import require_torch
 
     opened = open_folder(path, time_limit=time)
-    if trains:
+    if trains and opened.spec.run is None:
         require_torch()
     return opened
 

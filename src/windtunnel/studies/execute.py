@@ -11,16 +11,20 @@ from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.drive import PHASE_SIZE, Driver
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
+from windtunnel.search.executors.worker import TRAINER
 from windtunnel.search.policy import Budget, Policy
-from windtunnel.search.store import Store
+from windtunnel.search.store import LEASE_SECONDS, Store
 from windtunnel.search.study_store import study_store
 from windtunnel.search.table import Table
+from windtunnel.spec import StudySpec
 from windtunnel.studies.study import Study
 
 # Decisions of earlier phases have lower numbers, and workers take the lowest first.
 PHASES = {"tune": 0, "fit": 1, "target": 2}
 # Where runs are numbered that were paid for elsewhere; no step decided on them.
 IMPORTED_PHASE = 9
+
+COMMAND_TRAINER = "windtunnel.search.executors.run_command:run_command"
 
 ExpectedRuns = Callable[[Table[Run]], list[Run]]
 
@@ -52,13 +56,11 @@ def execute(
     Raises:
         CannotSayError: A run failed for good, or the budget was spent before anything finished.
     """
-    from windtunnel.training.device import worker_devices
-
     spec = study.spec
     study.begin()
     store = study_store(study.folder)
     driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
-    devices = worker_devices(spec.device, 1 if alone else spec.workers)
+    trainer, devices, lease_seconds = _trainer(spec, alone)
     meter = _Meter(store, driver, expected)
 
     def budget() -> Budget:
@@ -76,7 +78,14 @@ def execute(
         if stop is None or not all(row.done for row in driver.table()):
             with (
                 progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done()) as bar,
-                Supervisor(study.folder, store, devices, threads=threads) as supervisor,
+                Supervisor(
+                    study.folder,
+                    store,
+                    devices,
+                    trainer=trainer,
+                    threads=threads,
+                    lease_seconds=lease_seconds,
+                ) as supervisor,
             ):
 
                 def show(news: list[str]) -> None:
@@ -91,6 +100,20 @@ def execute(
     if not any(row.done for row in table):
         raise CannotSayError(f"{step}: {stop.reason}; nothing was trained. Raise the budget.")
     return table, stop.reason
+
+
+def _trainer(spec: StudySpec, alone: bool) -> tuple[str, list[str], float]:
+    """What trains a run, on which devices, and how long a worker may be silent.
+
+    A command takes what it needs of the machine, so there is one at a time unless the study says
+    otherwise; it is ended before its lease is, and the supervisor sees a worker's death at once.
+    """
+    if spec.run is not None:
+        workers = 1 if alone or spec.workers == "auto" else spec.workers
+        return COMMAND_TRAINER, [spec.device] * workers, 2 * spec.run.silence + LEASE_SECONDS
+    from windtunnel.training.device import worker_devices
+
+    return TRAINER, worker_devices(spec.device, 1 if alone else spec.workers), LEASE_SECONDS
 
 
 def results(study: Study) -> dict[str, list[dict[str, Any]]]:

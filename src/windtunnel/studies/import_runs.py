@@ -18,8 +18,7 @@ from windtunnel.search.drive import PHASE_SIZE
 from windtunnel.search.study_store import study_store
 from windtunnel.studies.execute import IMPORTED_PHASE
 from windtunnel.studies.imported_sweeps import ImportedRun, imported_runs, with_imported
-from windtunnel.studies.study import Study
-from windtunnel.studies.tune import STANDARD
+from windtunnel.studies.study import STANDARD, Study
 
 _SAME_LENGTH = 0.01  # a run's last partial batch may be missing
 _SAME_VALUE = 1e-6

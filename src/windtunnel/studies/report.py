@@ -14,7 +14,6 @@ from windtunnel.studies.explain import plan_rows
 from windtunnel.studies.imported_sweeps import imported_summary
 from windtunnel.studies.study import Study
 from windtunnel.studies.summary import cost, summarise
-from windtunnel.studies.tune import STANDARD
 from windtunnel.studies.words import (
     check_sentence,
     cost_sentence,
@@ -88,7 +87,7 @@ def sentences(study: Study) -> list[Sentence]:
         found += transfer_sentences(transfer)
     return found + [
         check_sentence(found_check)
-        for rule in dict.fromkeys((study.rule, STANDARD))
+        for rule in study.rules
         if (found_check := study.read(f"check-{rule}")) is not None
     ]
 
@@ -99,6 +98,8 @@ def next_command(study: Study) -> str:
         return f"windtunnel run {study.folder}"
     if study.spec.name == "quickstart":
         return "windtunnel init my-study"
+    if study.spec.run is not None:
+        return f"windtunnel report {study.folder}"
     return f"windtunnel explain {study.folder} --json"
 
 
@@ -110,7 +111,7 @@ def _sweep(sweep: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checks(study: Study) -> dict[str, Any]:
-    found = {rule: study.read(f"check-{rule}") for rule in dict.fromkeys((study.rule, STANDARD))}
+    found = {rule: study.read(f"check-{rule}") for rule in study.rules}
     return {rule: check for rule, check in found.items() if check is not None}
 
 
@@ -142,8 +143,8 @@ def _cost(study: Study, with_target: bool) -> list[dict[str, Any]]:
 
 def _environment(study: Study, target: dict[str, Any] | None) -> dict[str, Any]:
     described: dict[str, Any] = {
-        "data": study.corpus.description,
-        "data hash": study.corpus.content_hash,
+        "data": study.data_words,
+        "data hash": study.data_hash or "not known",
     }
     every = [r for rows in results(study).values() for r in rows]
     if every:

@@ -16,6 +16,7 @@ from windtunnel.data import Corpus, TokenBatches, default_cache, open_corpus
 from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_json
 from windtunnel.models import build_family
+from windtunnel.models.command_family import CommandFamily
 from windtunnel.optimizers import optimizer_method
 from windtunnel.parametrization.rule import Rule, load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from windtunnel.models.family import Batch, Family
 
 STUDY_FILE = "study.yaml"
+STANDARD = "sp"  # the rule every study is held against
+OWN_RULE = "own"  # what a command of the user's does by itself
 # What may change without changing any number in the study's table.
 _CIRCUMSTANCES = frozenset({"name", "device", "workers", "budget"})
 
@@ -90,23 +93,22 @@ class Study:
 
     @cached_property
     def family(self) -> Family:
-        """The built-in family the spec names.
+        """The built-in family the spec names, or what is known of the user's own command.
 
         Raises:
-            WindtunnelError: The study trains by the user's own command, names no known family, or
-                has a scale that the family cannot build.
+            WindtunnelError: The study names no known family, or has a scale that the family
+                cannot build.
         """
-        if self.spec.family is None:
-            raise WindtunnelError(
-                "run: studies of your own command can be written down already, but this version "
-                "trains only built-in families; name one under `family:`."
+        if self.spec.run is not None:
+            family: Family = CommandFamily(self.spec.run.command, self.spec.run.params)
+        else:
+            assert self.spec.family is not None, "a study has a family or a command"
+            family = build_family(
+                self.spec.family.name,
+                self.spec.family.options,
+                vocabulary_size=self.corpus.vocabulary_size,
+                sequence_length=self.spec.data.sequence_length,
             )
-        family = build_family(
-            self.spec.family.name,
-            self.spec.family.options,
-            vocabulary_size=self.corpus.vocabulary_size,
-            sequence_length=self.spec.data.sequence_length,
-        )
         ladder = [("ladder", self.proxy(width, 0)) for width in self.spec.ladder.width]
         for section, scale in [("base", self.base), *ladder, ("target", self.target)]:
             try:
@@ -124,8 +126,7 @@ class Study:
         """
         _ = self.family  # refuses what cannot be trained
         if self.read("data") is None:
-            corpus = self.corpus
-            self.write("data", {"content_hash": corpus.content_hash, "source": corpus.description})
+            self.write("data", {"content_hash": self.data_hash, "source": self.data_words})
 
     @property
     def base(self) -> Scale:
@@ -142,9 +143,32 @@ class Study:
         return Scale(width=width, depth=self.spec.ladder.depth, units=units)
 
     @property
+    def data_hash(self) -> str:
+        """What the data's content is known by; of a command's data nothing is known."""
+        return "" if self.spec.run is not None else self.corpus.content_hash
+
+    @property
+    def data_words(self) -> str:
+        """The data in words."""
+        return "your command's own" if self.spec.run is not None else self.corpus.description
+
+    @property
     def rule(self) -> str:
-        """The name of the study's own rule: of a file, without its folder."""
-        return self.rule_named().name
+        """The name of the study's own rule: of a file, without its folder.
+
+        A command sets its parameters itself; that rule is called `own`.
+        """
+        return OWN_RULE if self.spec.run is not None else self.rule_named().name
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The study's own rule and, for contrast, the standard one where it is another.
+
+        A command can't be told to follow another rule than its own.
+        """
+        if self.spec.run is not None:
+            return (OWN_RULE,)
+        return tuple(dict.fromkeys((self.rule, STANDARD)))
 
     @cached_property
     def _own_rule(self) -> Rule:
@@ -167,20 +191,20 @@ class Study:
         return Run(
             family=self.family.name,
             family_options=tuple(sorted(self.family.options().items())),
-            optimizer=self.spec.optimizer,
+            optimizer=OWN_RULE if self.spec.run is not None else self.spec.optimizer,
             rule=rule,
             base=self.base,
             scale=scale,
             recipe=recipe,
             data=DataIdentity(
-                content_hash=self.corpus.content_hash,
+                content_hash=self.data_hash,
                 sequence_length=self.spec.data.sequence_length,
                 validation_sequences=self.spec.data.validation_sequences,
             ),
             init_seed=1000 * self.spec.seed + seed,
             data_seed=1000 * self.spec.seed + seed,
             precision=self.spec.precision,
-            rule_content=self.rule_named(rule).content,
+            rule_content=None if self.spec.run is not None else self.rule_named(rule).content,
         )
 
     def torch_batch(self, seed: int, sequences: int) -> Batch:

@@ -6,8 +6,7 @@ from typing import Any
 
 from windtunnel.studies.execute import results
 from windtunnel.studies.imported_sweeps import imported_summary
-from windtunnel.studies.study import Study
-from windtunnel.studies.tune import STANDARD
+from windtunnel.studies.study import STANDARD, Study
 
 
 def summarise(study: Study) -> dict[str, Any]:

@@ -35,8 +35,6 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
         WindtunnelError: No forecast has been made.
         NegativeVerdictError: The target diverged.
     """
-    from windtunnel.training.device import usable_cores
-
     forecast = study.needed("forecast", "forecast")
     run = target_run(study, forecast)
     decision = Decision(run, "target: the one run at the target's scale")
@@ -46,7 +44,7 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
         FixedPolicy([decision]),
         progress,
         alone=True,
-        threads=1 if study.target.width < WIDTH_FOR_THREADS else usable_cores(),
+        threads=_threads(study),
     )
     result = results(study)["target"][0]
     if table[0].state == "diverged":
@@ -70,9 +68,19 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
         "seconds": result["seconds"],
         "environment": result["environment"],
         "exact": result["exact"],
-        "weights": str(Path("runs", run.key, "model.safetensors")),
+        "weights": None
+        if study.spec.run is not None
+        else str(Path("runs", run.key, "model.safetensors")),
         "finished_at": (study.read("target") or {}).get("finished_at")
         or datetime.now(UTC).isoformat(timespec="seconds"),
     }
     study.write("target", outcome)
     return outcome
+
+
+def _threads(study: Study) -> int:
+    if study.spec.run is not None or study.target.width < WIDTH_FOR_THREADS:
+        return 1
+    from windtunnel.training.device import usable_cores
+
+    return usable_cores()

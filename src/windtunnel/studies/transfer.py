@@ -8,8 +8,8 @@ from typing import Any
 from windtunnel.laws.optimum import Optimum, fit_optima
 from windtunnel.laws.transfer import AxisVerdict
 from windtunnel.laws.transfer_axes import judge_lines
-from windtunnel.studies.study import Study
-from windtunnel.studies.tune import STANDARD, trials_of
+from windtunnel.studies.study import STANDARD, Study
+from windtunnel.studies.tune import trials_of
 
 Cells = Mapping[tuple[str, int, int], Optimum]  # (rule, width, units)
 
@@ -31,7 +31,7 @@ def transfer(study: Study) -> dict[str, Any]:
     if study.target.depth != study.spec.ladder.depth:
         own.append(_judge_depth(study, cells))
     beside = {rule: own}
-    if rule != STANDARD:
+    if STANDARD in study.rules and rule != STANDARD:
         beside[STANDARD] = [_judge_width(study, cells, STANDARD, lengths[:1])]
     at_shortest = _judge_width(study, cells, rule, lengths[:1])
     standard = beside.get(STANDARD, [along_width])[0]

@@ -14,9 +14,7 @@ from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.table import Row, Table
 from windtunnel.studies.execute import execute
 from windtunnel.studies.imported_sweeps import with_imported
-from windtunnel.studies.study import Study
-
-STANDARD = "sp"  # the rule every study is held against
+from windtunnel.studies.study import STANDARD, Study
 
 
 def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
@@ -119,7 +117,7 @@ def sweeps(policy: BracketPolicy, table: Table[Run]) -> list[dict[str, Any]]:
 
 def _shared_with_standard(study: Study, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The base's sweep at the shortest length, which is `sp`'s as well."""
-    if study.rule == STANDARD:
+    if STANDARD not in study.rules or study.rule == STANDARD:
         return []
     shortest = study.spec.ladder.units[0]
     return [
@@ -139,7 +137,7 @@ def trials_of(sweep: Mapping[str, Any]) -> list[Trial]:
 def _swept(study: Study) -> list[tuple[str, int]]:
     lengths = study.spec.ladder.units
     rules = [(study.rule, units) for units in sorted({lengths[0], lengths[-1]})]
-    return rules if study.rule == STANDARD else [*rules, (STANDARD, lengths[0])]
+    return rules + [(rule, lengths[0]) for rule in study.rules if rule != study.rule]
 
 
 def _first_recipe(study: Study) -> Recipe:

@@ -84,11 +84,15 @@ def fit_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
 def forecast_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]:
     """The target's hyperparameters and loss, before it is trained."""
     metric = study.spec.metric.name
+    explained = (
+        ", put into your command as it is"
+        if study.spec.run is not None
+        else f"; `windtunnel explain {study.folder}` shows what that makes of every parameter"
+    )
     tuned = Sentence(
         "Set",
         f"Learning rate {significant(outcome['lr'])} at base width {study.spec.base.width}"
-        f"{rate_range(outcome['lr_ci90'])}; `windtunnel explain {study.folder}` shows what that "
-        "makes of every parameter.",
+        f"{rate_range(outcome['lr_ci90'])}{explained}.",
     )
     if outcome["loss"] is None:
         text = f"The {metric} of the target cannot be told: {outcome['reason']}."

@@ -15,7 +15,7 @@ from windtunnel.studies.study import Study
 from windtunnel.studies.summary import summarise
 from windtunnel.studies.target import train_target
 from windtunnel.studies.transfer import transfer
-from windtunnel.studies.tune import STANDARD, tune
+from windtunnel.studies.tune import tune
 
 
 def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
@@ -24,9 +24,9 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
     Returns:
         The summary, also written to `summary.json`.
     """
-    rules = dict.fromkeys((study.rule, STANDARD))
+    checked = () if study.spec.run is not None else study.rules  # a command's model is its own
     steps: list[Callable[[], object]] = [
-        *(partial(check, study, rule, progress) for rule in rules),
+        *(partial(check, study, rule, progress) for rule in checked),
         partial(tune, study, progress),
         partial(transfer, study),
         partial(fit, study, progress),
