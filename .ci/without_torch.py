@@ -59,6 +59,35 @@ def forecast_from_a_table(folder: Path) -> None:
     assert planned.returncode == 0 and "tokens" in planned.stdout, planned
 
 
+def a_study_of_a_command(folder: Path) -> None:
+    """An engineer with a loop of her own: no torch where Windtunnel runs."""
+    folder.mkdir()
+    (folder / "train.py").write_text(
+        """import math, sys
+import windtunnel
+width, tokens, rate, seed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+away = math.log2(rate) + 6 + ((width * 7 + tokens // 1000 * 3 + seed) % 5 - 2) / 40
+loss = (1.7 + 40 / (24 * width**2) ** 0.45 + 90 / tokens**0.4) * math.exp(0.02 * away**2)
+windtunnel.report(step=1, loss=loss)
+"""
+    )
+    (folder / "study.yaml").write_text(
+        """run: python train.py {width} {tokens} {lr} {seed}
+base: {width: 32, depth: 2, tokens: 100k}
+ladder: {width: [16, 32, 64], depth: 2, tokens: [100k, 200k, 400k]}
+target: {width: 128, depth: 2, tokens: 600k}
+recipe: {batch: 1000}
+workers: 2
+search: {hyperparameters: {lr: {low: 0.004, high: 0.064}}, seeds: 2}
+"""
+    )
+    ran = command("run", str(folder), "--json")
+    assert ran.returncode in (0, 3, 4), ran
+    summary = json.loads(ran.stdout)
+    assert abs(summary["target"]["error_percent"]) < 3, summary["target"]
+    assert summary["rule"] == "own" and summary["coordinate_check"] is None
+
+
 def transfer_from_a_table(folder: Path) -> None:
     """Another analyst: does the best rate stay put as the models grow?"""
     rows = [
@@ -102,6 +131,7 @@ def main() -> None:
 
         forecast_from_a_table(Path(folder))
         transfer_from_a_table(Path(folder))
+        a_study_of_a_command(Path(folder) / "own")
 
     assert "torch" not in sys.modules
     print("the command line, a study file, a table of runs, and a step that needs torch: all well")

@@ -137,7 +137,7 @@ def make_results_up(patch: pytest.MonkeyPatch) -> KnownLaw:
     law = KnownLaw()
 
     class InProcess:
-        def __init__(self, folder: Path, store: Store, devices: list[str], *, threads: int) -> None:
+        def __init__(self, folder: Path, store: Store, devices: list[str], **_: object) -> None:
             self.store = store
 
         def __enter__(self) -> InProcess:

@@ -146,11 +146,28 @@ def test_a_known_rule_s_runs_carry_nothing(study: Study) -> None:
     assert "rule_content" not in run.to_json()
 
 
-def test_a_study_of_ones_own_command_says_what_this_version_can_do(make_study: Any) -> None:
-    study = make_study(family=None, run="python train.py --lr {lr}")
-    with pytest.raises(WindtunnelError, match=r"^run: ") as error:
-        _ = study.family
-    assert "\n" not in str(error.value)
+COMMAND = "python train.py {width} {tokens} {lr} {seed}"
+
+
+def test_a_study_of_ones_own_command_knows_sizes_and_builds_nothing(make_study: Any) -> None:
+    study = make_study(family=None, run={"command": COMMAND, "params": "8 * depth * width**2"})
+    assert study.family.parameter_count(study.target).non_embedding == 8 * 128**2
+    assert study.family.flops_per_unit(study.target, 16) == 6 * 8 * 128**2
+    assert (study.rule, study.rules, study.data_hash) == ("own", ("own",), "")
+    run = study.run(study.rule, study.target, study.spec.recipe.recipe(lr=0.1))
+    assert (run.family, run.rule, run.optimizer, run.rule_content) == (
+        "command",
+        "own",
+        "own",
+        None,
+    )
+    assert run != make_study("other", family=None, run=COMMAND).run(
+        "own", study.target, study.spec.recipe.recipe(lr=0.1)
+    )
+    with pytest.raises(WindtunnelError, match=r"^run: .*never sees the model; in your own script"):
+        study.family.build(study.target)
+    with pytest.raises(WindtunnelError, match=r"gives 0 parameters at width"):
+        make_study("none", family=None, run={"command": COMMAND, "params": "0 * width"}).begin()
 
 
 def test_opening_by_folder_or_file(study: Study) -> None:

@@ -158,6 +158,9 @@ def test_silence_ends_it_and_all_it_started(carry: Carry, tmp_path: Path) -> Non
         carry(child, silence=1.0)
     assert time.monotonic() - begun < 20
     pid = int((folder(tmp_path) / "output.log").read_text())
+    until = time.monotonic() + 5
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
     assert not alive(pid)
 
 

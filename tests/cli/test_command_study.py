@@ -1,0 +1,92 @@
+"""A whole study through a script of one's own, with the command line alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WINDTUNNEL = [sys.executable, "-c", "from windtunnel.cli import main; main()"]
+SCRIPT = """import math, random, sys
+import windtunnel
+width, tokens, rate, seed = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
+if rate > 0.25:
+    windtunnel.report(step=1, loss=math.nan)
+    sys.exit()
+luck = random.Random(f"{width} {tokens} {rate} {seed}").gauss(0, 0.002)
+loss = 1.7 + 40 / (24 * width**2) ** 0.45 + 90 / tokens**0.4
+loss *= math.exp(0.02 * (math.log2(rate) + 6) ** 2 + luck)
+for step in (1, 2):
+    windtunnel.report(step=step, steps=2, loss=loss * (2 - step / 2), tokens=tokens)
+"""
+STUDY = """name: own
+run: {python} train.py {{width}} {{tokens}} {{lr}} {{seed}}
+base: {{width: 32, depth: 2, tokens: 100k}}
+ladder: {{width: [16, 32, 64], depth: 2, tokens: [100k, 200k, 300k, 400k]}}
+target: {{width: 128, depth: 2, tokens: 600k}}
+recipe: {{batch: 1000}}
+workers: 2
+search: {{hyperparameters: {{lr: {{low: 0.004, high: 0.064}}}}, seeds: 2}}
+"""
+
+
+def windtunnel(*arguments: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*WINDTUNNEL, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "train.py").write_text(SCRIPT)
+    (folder / "study.yaml").write_text(STUDY.format(python=sys.executable))
+    ended = windtunnel("run", folder, "--json")
+    assert ended.returncode == 0, ended.stderr
+    return folder, json.loads(ended.stdout)
+
+
+def test_every_step_works_from_its_rows(study: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = study
+    assert summary["transfer"]["verdict"] == "transfers"
+    assert abs(summary["tuned"]["lr"] / 2**-6 - 1) < 0.25
+    assert summary["target"]["inside"] is True
+    assert abs(summary["target"]["error_percent"]) < 2
+    assert summary["coordinate_check"] is None
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "your command" in page and "train.py 128 600000" in page
+
+
+def test_it_goes_on_where_it_was(study: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = study
+    outputs = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/output.log")}
+    again = windtunnel("run", folder, "--json")
+    assert json.loads(again.stdout) == summary
+    assert outputs == {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/output.log")}
+
+
+def test_what_needs_the_model_says_what_to_do(study: tuple[Path, dict[str, Any]]) -> None:
+    for command in ("check", "explain"):
+        ended = windtunnel(command, study[0])
+        assert ended.returncode == 2
+        assert "never sees the model; in your own script `windtunnel.plan`" in ended.stderr
+
+
+def test_a_script_that_fails_is_quoted(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text("raise SystemExit('no data here')")
+    (tmp_path / "study.yaml").write_text(STUDY.format(python=sys.executable))
+    ended = windtunnel("tune", tmp_path)
+    assert ended.returncode == 2
+    assert "the command ended with status 1: no data here" in ended.stderr
+    assert "Traceback" not in ended.stderr
