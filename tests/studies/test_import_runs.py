@@ -163,6 +163,14 @@ def test_the_very_run_a_search_would_train_is_there_already(study: Study, bring:
     assert found is not None and found["loss"] == 3.1
 
 
+def test_a_run_trained_here_and_imported_counts_once(
+    study: Study, bring: Bring, known_law: Any, quiet: StudyProgress
+) -> None:
+    bring([f"16,16384,{2**-6!r},3.1,0"])
+    points = tune(study, quiet)["sweeps"][0]["points"]
+    assert [(p["lr"], p["seed"]) for p in points].count((2**-6, 0)) == 1
+
+
 @pytest.mark.parametrize(
     ("row", "heading", "words"),
     [

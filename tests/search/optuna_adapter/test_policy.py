@@ -18,6 +18,8 @@ from windtunnel.search.conformance import SimulatedLedger, assert_policy_conform
 from windtunnel.search.drive import Driver
 from windtunnel.search.optuna_adapter.policy import OptunaPolicy, sampler_named
 from windtunnel.search.optuna_adapter.space import Choice, Float, Int, Space
+from windtunnel.search.policy import Budget, Stop
+from windtunnel.search.table import Row
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -105,3 +107,48 @@ def test_the_same_values_twice_become_another_seed() -> None:
 def test_an_unknown_sampler_is_refused() -> None:
     with pytest.raises(WindtunnelError, match="choose from tpe, gp, cma-es, qmc, random"):
         sampler_named("bayes")
+
+
+def row(number: int, run: Run, *, done: bool, loss: float | None = 2.0) -> Row:
+    if not done:
+        return Row(number, run, "", "waiting")
+    return Row(number, run, "", "diverged" if loss is None else "finished", loss)
+
+
+def test_it_waits_for_the_results_that_a_decision_rests_on_and_for_no_others() -> None:
+    """Three may be open: the fourth decision needs the first result, whatever else is known."""
+    table: list[Row] = []
+    for number in range(3):
+        answer = policy("tpe", parallel=3).next(table, Budget(), 0)
+        assert not isinstance(answer, Stop) and len(answer) == 1
+        table.append(row(number, answer[0].run, done=False))
+    assert policy("tpe", parallel=3).next(table, Budget(), 0) == []
+    first = [row(0, table[0].run, done=True), *table[1:]]
+    every = [row(place, each.run, done=True) for place, each in enumerate(table)]
+    assert policy("tpe", parallel=3).next(first, Budget(), 0) != []
+    assert policy("tpe", parallel=3).next(first, Budget(), 0) == policy("tpe", parallel=3).next(
+        every, Budget(), 0
+    )
+
+
+def test_a_diverged_run_is_infinitely_bad_and_a_failed_one_failed() -> None:
+    told: list[tuple[str, list[float] | None]] = []
+
+    class Listening(optuna.samplers.RandomSampler):
+        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
+            told.append((state.name, values))
+
+    asked = OptunaPolicy(SPACE, lambda seed: Listening(seed), make_run, trials=9)
+    table: list[Row] = []
+    ends = [("finished", 2.0), ("diverged", None), ("failed", None)]
+    for number, (state, loss) in enumerate(ends):
+        answer = asked.next(table, Budget(), 0)
+        assert not isinstance(answer, Stop)
+        table.append(Row(number, answer[0].run, "", state, loss))  # type: ignore[arg-type]
+    asked.next(table, Budget(), 0)
+    assert told == [("COMPLETE", [2.0]), ("COMPLETE", [math.inf]), ("FAIL", None)]
+
+
+def test_a_spent_budget_stops_it() -> None:
+    spent = policy("tpe").next([], Budget(flops=1.0, flops_used=2.0), 0)
+    assert isinstance(spent, Stop) and "FLOPs is spent" in spent.reason

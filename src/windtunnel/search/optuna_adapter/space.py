@@ -94,7 +94,8 @@ def to_ours(distribution: Any, value: Any) -> Value:
     if hasattr(distribution, "choices"):
         return int(distribution.to_internal_repr(value))
     if distribution.step is not None and not distribution.log:
-        return int(round((value - distribution.low) / distribution.step))
+        steps: int = round((value - distribution.low) / distribution.step)
+        return steps
     assert isinstance(value, (int, float)), "distributions without choices hold numbers"
     return value
 
