@@ -168,7 +168,18 @@ def test_a_run_trained_here_and_imported_counts_once(
 ) -> None:
     bring([f"16,16384,{2**-6!r},3.1,0"])
     points = tune(study, quiet)["sweeps"][0]["points"]
-    assert [(p["lr"], p["seed"]) for p in points].count((2**-6, 0)) == 1
+    (point,) = (p for p in points if (p["lr"], p["seed"]) == (2**-6, 0))
+    assert "imported" not in point  # the made-up training gave it another loss
+
+
+def test_a_result_that_the_search_found_imported_is_marked(
+    study: Study, bring: Bring, known_law: Any, quiet: StudyProgress
+) -> None:
+    recipe = study.spec.recipe.recipe(lr=2**-6)
+    run = study.run(study.rule, study.proxy(16, 16_384), recipe)
+    bring([f"16,16384,{2**-6!r},{known_law.result(run)['loss']!r},0"])
+    points = tune(study, quiet)["sweeps"][0]["points"]
+    assert [p["lr"] for p in points if p.get("imported")] == [2**-6]
 
 
 @pytest.mark.parametrize(
