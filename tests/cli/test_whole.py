@@ -153,7 +153,8 @@ def test_the_summary_has_the_promised_fields(story: Story) -> None:
         "cost": "tuning_flops diagnostic_flops target_flops wall_seconds runs diverged",
     }
     summary = story.run.json
-    assert list(summary) == ["rule", "optimizer", *promised]
+    assert list(summary) == ["rule", "optimizer", *promised, "imported"]
+    assert summary["imported"] is None
     assert (summary["rule"], summary["optimizer"]) == ("mup", "adamw")
     for part, fields in promised.items():
         assert set(fields.split()) <= set(summary[part]), part
