@@ -47,5 +47,6 @@ def machine() -> str:
 def footer(script: str, where: Mapping[str, Any]) -> list[str]:
     """The last lines of a page: where it was measured, and how it is made again."""
     place = ", ".join(f"{name} {value}" for name, value in where.items())
-    made = f"Made by `python benchmarks/{script}.py --write`."
+    name = f"{script}.py" if (RESULTS.parent / f"{script}.py").exists() else script
+    made = f"Made by `python benchmarks/{name} --write`."
     return ["", f"Measured on: {place}.", "", made, ""]

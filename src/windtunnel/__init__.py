@@ -22,14 +22,20 @@ if TYPE_CHECKING:
     from windtunnel.parametrization.horizon import recipe_at
     from windtunnel.parametrization.plan import Plan, plan
     from windtunnel.parametrization.rates import guard_rates
+    from windtunnel.search.space import Choice, Float, Int, Space
+    from windtunnel.search.tune import tune
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Choice",
+    "Float",
     "FunctionFamily",
+    "Int",
     "Plan",
     "Recipe",
     "Scale",
+    "Space",
     "WindtunnelError",
     "__version__",
     "apply_",
@@ -42,11 +48,16 @@ __all__ = [
     "param_groups",
     "plan",
     "recipe_at",
+    "tune",
 ]
 
 _HOME = {
+    "Choice": "windtunnel.search.space",
+    "Float": "windtunnel.search.space",
     "FunctionFamily": "windtunnel.models.function",
+    "Int": "windtunnel.search.space",
     "Plan": "windtunnel.parametrization.plan",
+    "Space": "windtunnel.search.space",
     "apply_": "windtunnel.parametrization.apply",
     "check": "windtunnel.parametrization.check",
     "check_plans": "windtunnel.parametrization.check",
@@ -57,6 +68,7 @@ _HOME = {
     "param_groups": "windtunnel.parametrization.groups",
     "plan": "windtunnel.parametrization.plan",
     "recipe_at": "windtunnel.parametrization.horizon",
+    "tune": "windtunnel.search.tune",
 }
 
 

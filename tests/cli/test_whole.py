@@ -154,7 +154,7 @@ def test_the_summary_has_the_promised_fields(story: Story) -> None:
     }
     summary = story.run.json
     assert list(summary) == ["rule", "optimizer", *promised, "imported"]
-    assert summary["imported"] is None
+    assert summary["imported"] is None  # all of it was trained here
     assert (summary["rule"], summary["optimizer"]) == ("mup", "adamw")
     for part, fields in promised.items():
         assert set(fields.split()) <= set(summary[part]), part

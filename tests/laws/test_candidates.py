@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from windtunnel.laws.candidates import ALL_ROWS, Candidate, candidates, kept_rows
 from windtunnel.laws.forms import form_named
@@ -39,6 +40,8 @@ def test_a_prior_by_name() -> None:
     assert Candidate(FORMS[0], "none", ALL_ROWS).beliefs == ()
     assert [c.prior for c in candidates(FORMS, "none", {})] == ["none", "none"]
     assert candidates(FORMS, "nobody's", {}) == []
+    (weak,) = candidates(FORMS[:1], "weak", {})
+    assert [belief.sd for belief in weak.beliefs] == pytest.approx([0.4 / 2**0.5, 0.4 * 2**0.5])
     (plain,) = candidates([form_named("power-params")], "auto", {})
     assert plain.prior == "none"
     assert plain.to_json() == {"form": "power-params", "prior": "none", "rows": ALL_ROWS}

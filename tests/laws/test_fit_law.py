@@ -220,6 +220,54 @@ def test_checkpoints_of_a_run_stay_together(true_loss: Callable[..., np.ndarray]
     assert "unannealed" in rules(law)
 
 
+def test_weights_say_which_rows_count(
+    runs: Callable[..., dict], true_loss: Callable[..., float]
+) -> None:
+    """Short runs that follow another law bend the forecast less, the less they weigh."""
+    columns = runs(4, 4, noise=0.0005)
+    short = columns["tokens"] < np.median(columns["tokens"])
+    bent = columns | {"loss": columns["loss"] * np.where(short, 1.03, 1.0)}
+    law = {
+        power: fitted(
+            bent | {"w": columns["tokens"] ** power}, headings={"weight": "w"}, form="chinchilla"
+        )
+        for power in (0.0, 4.0)
+    }
+    miss = {power: abs(said(each)[0] / true_loss(**TARGET) - 1) for power, each in law.items()}
+    assert miss[4.0] < 0.5 * miss[0.0]
+    assert law[0.0].weight is not None
+    doubled = fitted(bent | {"w": np.full(16, 2.0)}, headings={"weight": "w"}, form="chinchilla")
+    assert said(doubled) == pytest.approx(said(law[0.0]), rel=1e-9)
+
+
+def test_known_noise_sets_the_range_and_keeps_the_fit_off_single_rows(
+    runs: Callable[..., dict],
+) -> None:
+    columns = runs(4, 4, noise=0.01)
+    quiet, loud = (
+        fitted(columns, form="chinchilla", prior="weak", seed_noise=noise) for noise in (0.01, 0.04)
+    )
+    assert (quiet.spread.noise, loud.spread.noise) == (0.01, 0.04)
+    assert quiet.delta == pytest.approx(0.01345)
+    assert np.ptp(said(loud)[1:]) > 1.5 * np.ptp(said(quiet)[1:])
+    weight = np.ones(16)
+    weight[0] = 0.8
+    other = fitted(
+        columns | {"weight": weight},
+        headings={"weight": "weight"},
+        form="chinchilla",
+        prior="weak",
+        seed_noise=0.01,
+    )
+    assert said(other)[0] == pytest.approx(said(quiet)[0], rel=3e-3)
+
+
+@pytest.mark.parametrize("noise", [0.0, -0.1, 1.5, np.nan])
+def test_noise_that_is_no_share_is_refused(runs: Callable[..., dict], noise: float) -> None:
+    with pytest.raises(WindtunnelError, match=r"no share of the metric; give 0.01 for 1 %"):
+        fitted(runs(3, 4), seed_noise=noise)
+
+
 def test_a_column_or_a_form_that_is_not_there(runs: Callable[..., dict]) -> None:
     with pytest.raises(WindtunnelError, match="needs params, experts, and there is no experts"):
         fitted(runs(3, 4), form="routed")

@@ -25,11 +25,11 @@ def law_of(form: Form, inputs, loss, *, delta=1e-3, prior="none", beliefs=()) ->
     rows = Rows.of(form, inputs, loss)
     fitted = fit_form(rows, delta=delta, beliefs=beliefs)
     draws = draw_parameters(rows, fitted, beliefs, seed=0, count=60, delta=delta)
-    return Law(fitted, draws, "loss", inputs, loss, SPREAD, {"prior": prior})
+    return Law(fitted, draws, "loss", inputs, loss, SPREAD, {"prior": prior}, delta=delta)
 
 
-def by_name(law: Law, **more) -> dict[str, Profile]:
-    return {one.name: one for one in profile_parameters(law, **more)}
+def by_name(law: Law) -> dict[str, Profile]:
+    return {one.name: one for one in profile_parameters(law)}
 
 
 def grid_rows() -> dict[str, np.ndarray]:
@@ -61,7 +61,26 @@ def test_a_quiet_fit_agrees_with_linear_theory():
     _, jacobian = rows.form.predict(law.fitted.parameters[None], rows.inputs)
     variance = (residuals(rows, law.fitted.parameters) ** 2).sum() / 37
     sd = np.sqrt(variance * np.linalg.inv(jacobian[0].T @ jacobian[0])[2, 2])
-    found = by_name(law, delta=0.1)["alpha"]
+    found = by_name(law)["alpha"]
+    low, high = (np.log(end / found.best) for end in found.ci90)
+    assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.95, 37) * sd, rel=0.03)
+
+
+def test_a_row_of_weight_two_counts_like_the_row_twice():
+    inputs = {"params": np.geomspace(1e6, 1e9, 40)}
+    noise = np.exp(1e-3 * np.random.default_rng(0).standard_normal(40))
+    loss = (1.7 + 80 / inputs["params"] ** 0.3) * noise
+    weight = np.where(np.arange(40) % 4, 1.0, 2.0)
+    rows = Rows.of(PowerParams(), inputs, loss, weight)
+    fitted = fit_form(rows, delta=0.1)
+    draws = draw_parameters(rows, fitted, (), seed=0, count=60, delta=0.1)
+    law = Law(fitted, draws, "loss", inputs, loss, SPREAD, {}, weight=weight, delta=0.1)
+    _, jacobian = rows.form.predict(fitted.parameters[None], rows.inputs)
+    left = residuals(rows, fitted.parameters)
+    variance = (rows.weights**2 * left**2).mean() / rows.weights.mean() * 40 / 37
+    weighted = jacobian[0].T @ (rows.weights[:, None] * jacobian[0])
+    sd = np.sqrt(variance * np.linalg.inv(weighted)[2, 2])
+    found = by_name(law)["alpha"]
     low, high = (np.log(end / found.best) for end in found.ci90)
     assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.95, 37) * sd, rel=0.03)
 

@@ -147,3 +147,23 @@ def test_under_trained_rows_are_left_out_only_if_they_are_off(
     assert law.observed.size == (25 - few.sum() if left_out else 25)
     said = [flag for flag in law.summary["flags"] if flag["rule"] == "left out"]
     assert [flag["dropped"] for flag in said] == [True] * left_out
+
+
+def test_leverage_is_how_far_noise_alone_moves_what_is_foretold(runs: Callable[..., dict]) -> None:
+    noise, power = 0.01, form_named("over-training")
+    columns = runs(4, 4, noise=0.0)
+    inputs = {name: columns[name] for name in power.inputs}
+    groups = np.arange(16)
+    (fold, *_) = rolling_origins(inputs, groups, least_rows=9, least_values={})
+    generator = np.random.default_rng(0)
+    errors, leverages = [], []
+    for _ in range(60):
+        loss = columns["loss"] * np.exp(noise * generator.standard_normal(16))
+        (test,) = rolling_tests(
+            candidates([power], "none", {}), [fold], inputs, loss, {}, groups, delta=0.05
+        )
+        truth = np.log(columns["loss"] / loss)[test.foretold[0].rows]
+        errors.append(test.foretold[0].errors - truth)
+        leverages.append(test.foretold[0].leverage)
+    scatter = np.std(errors, axis=0).mean()
+    assert noise * np.mean(leverages) == pytest.approx(scatter, rel=0.3)

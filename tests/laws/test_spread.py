@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -24,7 +26,7 @@ def folds(
         errors *= np.where(generator.random(ROWS) < 0.2, tails, 1.0)
         rows = np.arange(ROWS) + number * ROWS
         fold = Fold("flops", 1.0, np.ones(1, bool), np.ones(1, bool), distance)
-        found.append(Foretold(fold, rows, errors, distance, noise))
+        found.append(Foretold(fold, rows, errors, distance, noise, np.zeros(ROWS)))
     return found, np.arange(count * ROWS)
 
 
@@ -73,6 +75,7 @@ def test_each_fold_counts_the_same() -> None:
         np.repeat(one.errors, 20),
         np.repeat(one.distance, 20),
         one.scale,
+        np.repeat(one.leverage, 20),
     )
     again = spread_of([*quiet, repeated], residuals_of(0.002), 0, np.arange(9 * ROWS))
     assert again == once
@@ -83,6 +86,28 @@ def test_a_run_counts_once_however_many_rows_and_folds() -> None:
     runs = np.arange(3 * ROWS) // 4
     assert spread_of(foretold, residuals_of(0.01), 0, runs).groups == 6
     assert spread_of([*foretold, *foretold], residuals_of(0.01), 0, runs).groups == 6
+
+
+def test_where_the_noise_is_known_what_fits_make_of_it_is_no_drift() -> None:
+    """Folds whose fits triple the noise: unexplained, it passes for drift and widens the range."""
+    noise, leverage = 0.01, np.full(ROWS, 3.0)
+    generator = np.random.default_rng(0)
+    foretold, groups = folds(30, 0.0, 0.0)
+    foretold = [
+        dataclasses.replace(
+            one,
+            errors=noise * (3 * generator.standard_normal() + generator.standard_normal(ROWS)),
+            leverage=leverage,
+        )
+        for one in foretold
+    ]
+    known = spread_of(foretold, residuals_of(noise), 0, groups, known_noise=noise)
+    assert known.noise == noise
+    assert known.drift == pytest.approx(0.006, rel=0.35)
+    assert known.widening == pytest.approx(BEYOND, rel=0.15)
+    blind = [dataclasses.replace(one, leverage=0 * leverage) for one in foretold]
+    unexplained = spread_of(blind, residuals_of(noise), 0, groups, known_noise=noise)
+    assert unexplained.widening > 1.4 * known.widening
 
 
 def test_without_back_tests_the_beliefs_stand() -> None:

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
-from windtunnel.search.conformance import SimulatedLedger
 from windtunnel.search.drive import PHASE_SIZE, Driver
 from windtunnel.search.fixed import FixedPolicy
+from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policy import Answer, Budget, Decision, Stop
 from windtunnel.search.store import Store, study_database
 from windtunnel.search.table import Row, Table
@@ -51,7 +51,7 @@ class Sensitive:
 
 
 def simulate(lag: int, order: int, policy: Sensitive, crash_every: int = 0) -> list[Row]:
-    ledger, draw = SimulatedLedger(), random.Random(order)
+    ledger, draw = MemoryLedger(), random.Random(order)
     driver = Driver(ledger, policy, lag=lag, seed=0)
     ends = 0
     while driver.advance() is None or ledger.open:
@@ -74,7 +74,7 @@ def test_the_table_depends_neither_on_the_order_of_ends_nor_on_crashes(
 
 
 def test_decision_k_sees_only_results_up_to_k_minus_lag() -> None:
-    ledger = SimulatedLedger()
+    ledger = MemoryLedger()
     driver = Driver(ledger, Sensitive(), lag=3, seed=0)
     driver.advance()
     assert len(ledger.rows) == 3
@@ -88,7 +88,7 @@ def test_decision_k_sees_only_results_up_to_k_minus_lag() -> None:
 
 
 def test_an_asynchronous_policy_sees_results_as_they_come() -> None:
-    ledger = SimulatedLedger()
+    ledger = MemoryLedger()
 
     class OneEach(Sensitive):
         def next(self, table: Table, budget: Budget, seed: int) -> Answer:
@@ -103,7 +103,7 @@ def test_an_asynchronous_policy_sees_results_as_they_come() -> None:
 
 
 def test_phases_keep_apart_in_one_store(tmp_path: Path) -> None:
-    store = Store(study_database(tmp_path), "study")
+    store = Store(study_database(tmp_path), "study", Run.from_json)
     tune = Driver(store, FixedPolicy([decision(1)]), lag=2, seed=0)
     law = Driver(store, FixedPolicy([decision(2), decision(3)]), lag=2, seed=0, phase=1)
     tune.advance()
@@ -113,7 +113,7 @@ def test_phases_keep_apart_in_one_store(tmp_path: Path) -> None:
 
 
 def test_a_changed_study_is_noticed_and_nothing_is_written() -> None:
-    ledger = SimulatedLedger()
+    ledger = MemoryLedger()
     Driver(ledger, FixedPolicy([decision(1)]), lag=1, seed=0).advance()
     with pytest.raises(WindtunnelError, match="its rule's file or windtunnel has changed"):
         Driver(ledger, FixedPolicy([decision(2)]), lag=1, seed=0).advance()
@@ -121,7 +121,7 @@ def test_a_changed_study_is_noticed_and_nothing_is_written() -> None:
 
 
 def test_a_budget_binds_new_decisions_and_not_those_already_made() -> None:
-    ledger = SimulatedLedger()
+    ledger = MemoryLedger()
     Driver(ledger, Sensitive(), lag=3, seed=0).advance()
     spent = Budget(flops=1.0, flops_used=2.0)
     driver = Driver(ledger, Sensitive(), lag=3, seed=0)
@@ -137,4 +137,4 @@ def test_a_policy_that_waits_for_nothing_is_a_bug_and_not_a_hang() -> None:
             return []
 
     with pytest.raises(RuntimeError, match="waits although"):
-        Driver(SimulatedLedger(), Stuck(), lag=1, seed=0).advance()
+        Driver(MemoryLedger(), Stuck(), lag=1, seed=0).advance()

@@ -9,6 +9,7 @@ import pytest
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.search.store import LeaseLost, Store, study_database
+from windtunnel.search.trial import Trial
 
 FINISHED = {"status": "finished", "loss": 1.5, "loss_se": 0.01}
 
@@ -41,7 +42,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Store:
-    return Store(study_database(tmp_path), "study", clock=clock)
+    return Store(study_database(tmp_path), "study", Run.from_json, clock=clock)
 
 
 def test_a_created_run_comes_back_as_it_was(store: Store) -> None:
@@ -58,7 +59,7 @@ def test_creating_a_decision_twice_is_a_no_op_but_another_run_is_an_error(store:
 
 
 def test_two_studies_share_a_database_without_seeing_each_other(tmp_path: Path) -> None:
-    one, two = (Store(study_database(tmp_path), name) for name in ("one", "two"))
+    one, two = (Store(study_database(tmp_path), name, Run.from_json) for name in ("one", "two"))
     one.create(0, a_run(), "tune")
     assert two.list() == ()
     assert two.claim("w") is None
@@ -196,7 +197,7 @@ def test_twins_are_never_trained_at_the_same_time(store: Store) -> None:
 def _claim_everything(
     url: str, worker: str, together: Barrier, results: multiprocessing.Queue[list[int]]
 ) -> None:
-    store, numbers = Store(url, "study"), []
+    store, numbers = Store(url, "study", Run.from_json), []
     together.wait()
     while (claim := store.claim(worker)) is not None:
         numbers.append(claim.number)
@@ -205,7 +206,7 @@ def _claim_everything(
 
 def test_four_processes_claim_each_of_200_runs_once(tmp_path: Path) -> None:
     url = study_database(tmp_path)
-    store = Store(url, "study")
+    store = Store(url, "study", Run.from_json)
     for number in range(200):
         store.create(number, a_run(lr=1 + number), "tune")
     context = multiprocessing.get_context("spawn")
@@ -226,7 +227,7 @@ def test_four_processes_claim_each_of_200_runs_once(tmp_path: Path) -> None:
 def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "study.db").write_bytes(b"this is not a database, not at all " * 100)
     with pytest.raises(WindtunnelError, match="damaged") as caught:
-        Store(study_database(tmp_path), "study")
+        Store(study_database(tmp_path), "study", Run.from_json)
     assert "\n" not in str(caught.value)
 
 
@@ -243,9 +244,9 @@ def test_a_full_disk_is_one_clear_line(store: Store) -> None:
 
 def test_a_missing_folder_and_a_wrong_url_are_clear_lines(tmp_path: Path) -> None:
     with pytest.raises(WindtunnelError, match="cannot be opened"):
-        Store(study_database(tmp_path / "nowhere"), "study")
+        Store(study_database(tmp_path / "nowhere"), "study", Run.from_json)
     with pytest.raises(WindtunnelError, match="not a usable database URL"):
-        Store("nonsense", "study")
+        Store("nonsense", "study", Run.from_json)
 
 
 def test_a_run_finished_elsewhere_is_recorded_once_and_never_claimed(store: Store) -> None:
@@ -257,3 +258,18 @@ def test_a_run_finished_elsewhere_is_recorded_once_and_never_claimed(store: Stor
     assert store.claim("w") is None
     with pytest.raises(WindtunnelError, match="already another one"):
         store.record(900_000, a_run(0.2), "imported", FINISHED)
+
+
+def test_trials_of_any_function_are_kept_as_well(tmp_path: Path) -> None:
+    store = Store(study_database(tmp_path), "search", Trial.from_json)
+    trials = [
+        Trial.of({"lr": 0.1, "kind": "a", "deep": True, "layers": 3}, fidelity=9.0, seed=5),
+        Trial.of({"lr": 0.1}, continues=0),
+    ]
+    for number, trial in enumerate(trials):
+        assert store.create(number, trial, "test")
+    assert [row.run for row in store.list()] == trials
+    claim = store.claim("worker")
+    assert claim is not None and claim.run == trials[0]
+    assert Trial.of({"b": 1, "a": 2}) == Trial.of({"a": 2, "b": 1})
+    assert len({trial.key for trial in trials}) == 2

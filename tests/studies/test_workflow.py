@@ -23,7 +23,9 @@ def test_a_known_law_is_tuned_forecast_and_confirmed(finished: Any) -> None:
     assert summary["tuned"]["lr"] == pytest.approx(2**law.best, rel=0.25)
     low, high = summary["tuned"]["lr_ci90"]
     assert low < 2**law.best < high
-    assert summary["forecast"]["verdict"] == "ok"
+    # A dozen points leave fewer than nine runs to foretell: too few to check 90 % on.
+    assert summary["forecast"]["verdict"] == "wide"
+    assert "cannot be checked" in summary["forecast"]["reason"]
     assert summary["forecast"]["loss"] == pytest.approx(truth, rel=0.02)
     assert summary["forecast"]["ci90"][0] < truth < summary["forecast"]["ci90"][1]
     assert summary["target"]["inside"] is True

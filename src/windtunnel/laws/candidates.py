@@ -11,6 +11,7 @@ from windtunnel.laws.forms.form import Belief, Form
 
 NO_PRIOR = "none"
 ALL_ROWS = "all rows"
+BY_NAME = ("weak",)  # beliefs that are never tried unless asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def candidates(
 
 
 def _priors(form: Form, plainest: bool) -> tuple[str, ...]:
-    return (*form.priors, NO_PRIOR) if plainest or not form.priors else tuple(form.priors)
+    tried = tuple(name for name in form.priors if name not in BY_NAME)
+    return (*tried, NO_PRIOR) if plainest or not tried else tried
 
 
 def kept_rows(rows: str, doubtful: Mapping[str, np.ndarray], count: int) -> np.ndarray:

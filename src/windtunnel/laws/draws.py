@@ -26,6 +26,7 @@ def draw_parameters(
     seed: int,
     count: int = DRAWS,
     delta: float = HUBER_DELTA,
+    noise: float | None = None,
 ) -> Array:
     """(count, k) parameters, each refitted to metrics redrawn around the law.
 
@@ -35,7 +36,8 @@ def draw_parameters(
     scaled up to what they would be had the group not been fitted (`left_out_residuals`), and by the
     square root of a chi-square, so that few groups widen the ranges as Student's t would. A
     belief's centre is redrawn from the belief, so that what only the belief knows counts as
-    unknown.
+    unknown. Where the noise is known, rows are redrawn with it instead: a dozen residuals can't
+    tell it better.
 
     Args:
         rows: What was fitted.
@@ -44,23 +46,22 @@ def draw_parameters(
         seed: Fixes every draw.
         count: Draws.
         delta: Huber's delta.
+        noise: Of a row of weight 1, in the form's space, where it is known; residuals of the fit
+            that are larger go before it.
     """
     generator = np.random.default_rng(seed)
     k = fitted.parameters.size
     left_over = residuals(rows, fitted.parameters)
     around = rows.observed - left_over
-    groups, index = np.unique(rows.groups, return_inverse=True)
-    # A jackknife's spread has the freedom of its groups less one (Bell and McCaffrey 2002); groups
-    # count for more where their rows say different things.
-    effective = effective_rows(left_over, index)
-    dof = max(effective - 1, 1.0)
-    signs = generator.choice([-1.0, 1.0], size=(count, groups.size))[:, index]
-    shared = generator.standard_normal((count, len(rows)))
-    guess = _NOISE_GUESS * np.sqrt(_GUESS_DOF / (dof + _GUESS_DOF))
-    scale = np.sqrt(dof / generator.chisquare(dof, size=(count, 1)))
     prior = prior_of(rows, fitted.parameters, beliefs, delta=delta) if beliefs else None
-    outside = left_out_residuals(rows, fitted.parameters, index, prior=prior, delta=delta)
-    redrawn = around + scale * (signs * outside + guess * shared)
+    if noise is None:
+        redrawn = around + _resampled(generator, rows, fitted.parameters, prior, delta, count)
+    else:
+        weighted = left_over * np.sqrt(rows.weights)
+        larger = max(noise, float(np.sqrt(weighted @ weighted / max(len(rows) - k, 1))))
+        redrawn = around + larger * generator.standard_normal((count, len(rows))) / np.sqrt(
+            rows.weights
+        )
     if prior is not None:
         centres = np.broadcast_to(prior.centre, (count, k)).copy()
         names = [parameter.name for parameter in rows.form.parameters]
@@ -76,6 +77,29 @@ def draw_parameters(
         delta=delta,
         prior=prior,
     )
+
+
+def _resampled(
+    generator: np.random.Generator,
+    rows: Rows,
+    parameters: Array,
+    prior: Prior | None,
+    delta: float,
+    count: int,
+) -> Array:
+    """(count, n) residuals with signs redrawn group by group."""
+    groups, index = np.unique(rows.groups, return_inverse=True)
+    # A jackknife's spread has the freedom of its groups less one (Bell and McCaffrey 2002); groups
+    # count for more where their rows say different things.
+    effective = effective_rows(residuals(rows, parameters), index)
+    dof = max(effective - 1, 1.0)
+    signs = generator.choice([-1.0, 1.0], size=(count, groups.size))[:, index]
+    shared = generator.standard_normal((count, len(rows)))
+    guess = _NOISE_GUESS * np.sqrt(_GUESS_DOF / (dof + _GUESS_DOF))
+    scale = np.sqrt(dof / generator.chisquare(dof, size=(count, 1)))
+    outside = left_out_residuals(rows, parameters, index, prior=prior, delta=delta)
+    drawn: Array = scale * (signs * outside + guess * shared)
+    return drawn
 
 
 def left_out_residuals(

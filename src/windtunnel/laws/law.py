@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.fitting import FittedForm, predict
+from windtunnel.laws.fitting import HUBER_DELTA, FittedForm, predict
 from windtunnel.laws.forms import form_named
 from windtunnel.laws.forms.form import Scaling
 from windtunnel.laws.solver import Array
 
-KIND = "windtunnel law 1"
+KIND = "windtunnel law 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,8 @@ class Law:
         summary: What `fit --json` prints: form, params, ci90, objective, n_used, flags, seconds,
             backtest, candidates.
         held: Sizes that the form does not need and that were the same in every row.
+        weight: (n,) how much each row counts; None where all count the same.
+        delta: Huber's delta that it was fitted with.
     """
 
     fitted: FittedForm
@@ -61,6 +63,8 @@ class Law:
     spread: Spread
     summary: Mapping[str, Any]
     held: Mapping[str, float] = field(default_factory=dict)
+    weight: Array | None = None
+    delta: float = HUBER_DELTA
 
     def __call__(self, inputs: Mapping[str, Array]) -> Array:
         """(n,) the metric at inputs as given."""
@@ -94,6 +98,8 @@ class Law:
                 "metric": self.metric,
                 "inputs": {name: values.tolist() for name, values in self.inputs.items()},
                 "observed": self.observed.tolist(),
+                "weight": None if self.weight is None else self.weight.tolist(),
+                "delta": self.delta,
                 "held": dict(self.held),
                 "spread": {
                     "noise": spread.noise,
@@ -149,6 +155,8 @@ def law_from_json(value: Any) -> Law:
             ),
             {key: v for key, v in value.items() if key not in ("kind", "law")},
             _numbers(held["held"]),
+            None if held["weight"] is None else _array(held["weight"], (observed.size,)),
+            _number(held["delta"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WindtunnelError(

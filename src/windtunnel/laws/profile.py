@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from windtunnel.laws.fitting import HUBER_DELTA, prior_of, residuals
+from windtunnel.laws.fitting import prior_of, residuals
 from windtunnel.laws.forms.form import Belief, Form, Scaling
 from windtunnel.laws.law import Law
 from windtunnel.laws.rows import Rows
@@ -47,7 +47,7 @@ class Profile:
     ci90: tuple[float | None, float | None]
 
 
-def profile_parameters(law: Law, *, delta: float = HUBER_DELTA) -> tuple[Profile, ...]:
+def profile_parameters(law: Law) -> tuple[Profile, ...]:
     """Profile every published parameter of a law that one of the solver's coordinates can carry.
 
     The parameter is held by solving its own formula for one coordinate in which it (or its log)
@@ -60,16 +60,16 @@ def profile_parameters(law: Law, *, delta: float = HUBER_DELTA) -> tuple[Profile
 
     Args:
         law: The fitted law, with its beliefs named in the summary.
-        delta: Huber's delta.
     """
-    form, scaling = law.fitted.form, law.fitted.scaling
+    form, scaling, delta = law.fitted.form, law.fitted.scaling, law.delta
     beliefs = form.priors.get(str(law.summary.get("prior", "none")), ())
-    rows = Rows.of(form, law.inputs, law.observed)
+    rows = Rows.of(form, law.inputs, law.observed, law.weight)
     count = len(rows)
     if count > _MOST_ROWS:
         rows = rows.take(np.unique(np.linspace(0, count - 1, _MOST_ROWS).astype(int)))
     freedom = max(count - law.fitted.parameters.size, 1)
-    unit = _deviance_unit(residuals(rows, law.fitted.parameters), delta) * count / freedom
+    unit = _deviance_unit(residuals(rows, law.fitted.parameters), rows.weights, delta)
+    unit *= count / freedom
     unit *= len(rows) / count  # so that chosen rows count for all
     threshold = float(stats.t.ppf(0.95, freedom) ** 2)
     draws = law.published_draws()
@@ -209,16 +209,16 @@ def _objective(
     return least
 
 
-def _deviance_unit(left_over: Array, delta: float) -> float:
+def _deviance_unit(left_over: Array, weights: Array, delta: float) -> float:
     """What a drop of the objective is divided by: mean psi squared over mean psi'.
 
     Psi' is the share of rows within delta; where that is less than half of them it is read off
     the half nearest the law, since the few rows that a fit passes through would pass for many.
     """
     size = np.abs(left_over)
-    pull = float(np.mean(np.minimum(size, delta) ** 2))
+    pull = float(np.mean((weights * np.minimum(size, delta)) ** 2))
     median = max(float(np.median(size)), 1e-12)
-    inside = float(np.mean(size <= delta)) if median <= delta else 0.5 * delta / median
+    inside = float(np.mean(weights * (size <= delta))) if median <= delta else 0.5 * delta / median
     return max(pull / inside, 1e-300)
 
 

@@ -8,15 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 
 from windtunnel.laws.candidates import Candidate, kept_rows
-from windtunnel.laws.fitting import HUBER_DELTA, fit_subsets, residual_scale, residuals
+from windtunnel.laws.fitting import (
+    HUBER_DELTA,
+    fit_subsets,
+    prior_of,
+    residual_scale,
+    residuals,
+)
 from windtunnel.laws.folds import Fold
-from windtunnel.laws.forms.form import Form
+from windtunnel.laws.forms.form import Belief, Form
 from windtunnel.laws.rows import Rows
 from windtunnel.laws.solver import Array
 
 # A form with more parameters has to foretell better by this share to be taken: it can go much
 # farther astray beyond the rows than in any back-test inside them.
 PARSIMONY = 0.3
+_RIDGE = 1e-9  # of the information's trace: what no row tells is left very wide
 _LEAST_ERROR = 1e-4  # errors below count as this much: no run is known better
 
 
@@ -30,6 +37,8 @@ class Foretold:
         errors: (m,) foretold less measured, in the form's space.
         distance: (m,) nats beyond the rows fitted.
         scale: Mean absolute residual of the rows fitted, in the form's space.
+        leverage: (m,) standard deviation of what the fit alone makes of a row, over the noise of
+            one row.
     """
 
     fold: Fold
@@ -37,6 +46,7 @@ class Foretold:
     errors: Array
     distance: Array
     scale: float
+    leverage: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,7 @@ def rolling_tests(
     doubtful: Mapping[str, np.ndarray],
     groups: np.ndarray,
     *,
+    weights: Array | None = None,
     delta: float = HUBER_DELTA,
 ) -> list[RollingTest]:
     """Put every candidate through every fold.
@@ -83,6 +94,7 @@ def rolling_tests(
         metric: (n,).
         doubtful: (n,) masks by rule.
         groups: (n,).
+        weights: (n,) relative weights of the rows; 1 by default.
         delta: Huber's delta.
 
     Returns:
@@ -102,16 +114,16 @@ def rolling_tests(
     ]
     found: dict[Candidate, list[Foretold]] = {candidate: [] for candidate in every}
     for form in dict.fromkeys(candidate.form for candidate in every):
-        rows = Rows.of(form, inputs, metric, groups=groups)
+        rows = Rows.of(form, inputs, metric, weights, groups)
         for name, keep in kept.items():
             own = [c for c in every if c.form is form and c.rows == name]
             if not own or not usable:
                 continue
-            weights = np.array([fold.fitted & keep for fold in usable], dtype=float)
-            fits = fit_subsets(rows, weights, {c.prior: c.beliefs for c in own}, delta=delta)
+            shown = np.array([(fold.fitted & keep) * rows.weights for fold in usable])
+            fits = fit_subsets(rows, shown, {c.prior: c.beliefs for c in own}, delta=delta)
             for candidate in own:
                 for fold, weight, parameters in zip(
-                    usable, weights, fits[candidate.prior], strict=True
+                    usable, shown, fits[candidate.prior], strict=True
                 ):
                     at = np.flatnonzero(fold.foretold & ~doubted)
                     found[candidate].append(
@@ -121,9 +133,23 @@ def rolling_tests(
                             -residuals(rows, parameters)[at],
                             fold.distance[at],
                             residual_scale(rows, parameters, weight),
+                            _leverage(rows, parameters, weight, candidate.beliefs, delta)[at],
                         )
                     )
     return [RollingTest(c, tuple(found[c]), _score(found[c])) for c in every]
+
+
+def _leverage(
+    rows: Rows, parameters: Array, weight: Array, beliefs: Sequence[Belief], delta: float
+) -> Array:
+    """(n,) standard deviation of each row's prediction over one row's noise, to first order."""
+    jacobian = rows.form.predict(parameters[None], rows.inputs)[1][0]
+    prior = prior_of(rows, parameters, beliefs, weights=weight, delta=delta)
+    information = (jacobian.T * weight) @ jacobian + np.diag(prior.precision)
+    ridge = _RIDGE * np.trace(information) * np.eye(len(information))
+    spread = np.linalg.solve(information + ridge, jacobian.T)
+    found: Array = np.sqrt(np.maximum((jacobian.T * spread).sum(axis=0), 0.0))
+    return found
 
 
 def choose(tests: Sequence[RollingTest]) -> RollingTest:

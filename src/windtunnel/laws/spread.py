@@ -33,6 +33,7 @@ def spread_of(
     groups: np.ndarray,
     *,
     drift_belief: tuple[float, float] = DRIFT_BELIEF,
+    known_noise: float | None = None,
 ) -> Spread:
     """What the residuals and the back-tests' errors say about the next forecast.
 
@@ -48,6 +49,10 @@ def spread_of(
         parameters: How many the form has.
         groups: (n,) number of each row's group.
         drift_belief: Median of the drift a nat, and its standard deviation in log.
+        known_noise: Of one run, in the form's space, where it was measured: in place of a belief.
+            Then what each fold's fit makes of that noise is known too and no sign of drift (the
+            beliefs were set on errors that hold it), and the errors of fewer groups than could
+            check 90 % widen nothing.
     """
     spent = len(residuals) / max(len(residuals) - parameters, 1)
     inside = max(float(np.quantile(np.abs(residuals), 0.9)) * np.sqrt(spent) / NORMAL_90, 1e-4)
@@ -58,14 +63,18 @@ def spread_of(
     )
     held = np.unique(np.concatenate([groups[one.rows] for one in foretold] or [[]])).size
     noises = inside * _NOISIER * np.exp(_NOISIER_SD * _GRID)
+    leverage = np.zeros_like(errors)
+    if known_noise is not None:
+        noises = np.full(_GRID.size, known_noise)
+        leverage = np.concatenate([one.leverage for one in foretold] or [np.empty(0)])
     drifts = drift_belief[0] * np.exp(drift_belief[1] * _GRID)
-    likelihood = _log_likelihood(errors, distance, noises, drifts) @ weight
+    likelihood = _log_likelihood(errors, distance, leverage, noises, drifts) @ weight
     posterior = likelihood - (_GRID[:, None] ** 2 + _GRID[None, :] ** 2) / 2
     i, j = np.unravel_index(int(posterior.argmax()), posterior.shape)
     noise, drift = float(noises[i]), float(drifts[j])
     needed = 1.0
-    if errors.size:
-        sizes = np.abs(errors) / np.sqrt(noise**2 + (drift * distance) ** 2)
+    if errors.size and (known_noise is None or held >= LEAST_GROUPS):
+        sizes = np.abs(errors) / np.sqrt(noise**2 * (1 + leverage**2) + (drift * distance) ** 2)
         level = min(0.9 * (1 + 1 / max(held, 1)), 1.0)
         needed = _weighted_quantile(sizes, weight, level) / NORMAL_90
     widening = BEYOND * float(np.clip(needed, 1.0, MOST_WIDENING))
@@ -73,12 +82,14 @@ def spread_of(
     return Spread(noise=noise, drift=drift, widening=widening, groups=int(held), reach=reach)
 
 
-def _log_likelihood(errors: Array, distance: Array, noises: Array, drifts: Array) -> Array:
+def _log_likelihood(
+    errors: Array, distance: Array, leverage: Array, noises: Array, drifts: Array
+) -> Array:
     """(noises, drifts, errors) log density of each error, but for what all have in common."""
     drifted = (drifts[:, None] * distance) ** 2
     found = np.empty((noises.size, *drifted.shape))
     for place, noise in enumerate(noises):
-        variance = noise**2 + drifted
+        variance = noise**2 * (1 + leverage**2) + drifted
         tail = np.log1p(errors**2 / (_FREEDOM * variance))
         found[place] = -(_FREEDOM + 1) / 2 * tail - np.log(variance) / 2
     return found

@@ -26,6 +26,9 @@ CANONICAL = (
     "batch_tokens",
     "weight_decay",
     "seconds",
+    "vocabulary_params",
+    "members",
+    "weight",
 )
 Kind = Literal["loss", "error", "accuracy", "normalised loss"]
 
@@ -96,6 +99,12 @@ class RunTable:
     def loss(self) -> Array:
         """(n,) values of the metric."""
         return self.numbers["loss"]
+
+    @property
+    def weight(self) -> Array:
+        """(n,) how much each row counts, as one over the variance of its metric; 1 by default."""
+        given = self.numbers.get("weight")
+        return np.ones(len(self)) if given is None else np.where(np.isnan(given), 1.0, given)
 
     def keep(self, mask: NDArray[np.bool_]) -> RunTable:
         """The rows where `mask`, (n,), is true."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from typing import Generic
 
-from windtunnel.scale import Run
 from windtunnel.search.drive import Driver
+from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policy import Answer, Budget, Policy, Stop
-from windtunnel.search.table import Row, State, Table
+from windtunnel.search.table import Row, Table
+from windtunnel.search.trial import P
 
 
 class PolicyBroken(AssertionError):  # noqa: N818  (pytest shows it as a failed assertion)
@@ -17,14 +18,14 @@ class PolicyBroken(AssertionError):  # noqa: N818  (pytest shows it as a failed 
 
 
 def assert_policy_conforms(
-    make_policy: Callable[[], Policy],
-    outcome: Callable[[Run], float | None],
+    make_policy: Callable[[], Policy[P]],
+    outcome: Callable[[P], float | None],
     *,
     lags: Sequence[int] = (1, 2, 4),
     orders: int = 3,
     most_runs: int = 2000,
     seed: int = 0,
-) -> tuple[Row, ...]:
+) -> tuple[Row[P], ...]:
     """Run a policy on simulated results and check every promise of the contract.
 
     Checked: it stops before `most_runs`; it never proposes a run twice; equal tables get equal
@@ -46,7 +47,7 @@ def assert_policy_conforms(
     Raises:
         PolicyBroken: A promise is broken; the message says which.
     """
-    table: tuple[Row, ...] = ()
+    table: tuple[Row[P], ...] = ()
     for lag in lags:
         tables = [
             _simulate(make_policy, outcome, lag, random.Random(f"{seed} {order}"), most_runs, seed)
@@ -59,14 +60,14 @@ def assert_policy_conforms(
 
 
 def _simulate(
-    make_policy: Callable[[], Policy],
-    outcome: Callable[[Run], float | None],
+    make_policy: Callable[[], Policy[P]],
+    outcome: Callable[[P], float | None],
     lag: int,
     draw: random.Random,
     most_runs: int,
     seed: int,
-) -> tuple[Row, ...]:
-    ledger = SimulatedLedger()
+) -> tuple[Row[P], ...]:
+    ledger: MemoryLedger[P] = MemoryLedger()
     watched = _Watched(make_policy, lag)
     driver = Driver(ledger, watched, lag=lag, seed=seed)
     while driver.advance() is None or ledger.open:
@@ -84,39 +85,10 @@ def _simulate(
     return tuple(ledger.rows)
 
 
-@dataclass
-class SimulatedLedger:
-    """A store in memory, whose runs end when the simulation says so."""
-
-    rows: list[Row] = field(default_factory=list)
-
-    @property
-    def open(self) -> Sequence[int]:
-        """The numbers of the runs without a result."""
-        return [row.number for row in self.rows if not row.done]
-
-    def create(self, number: int, run: Run, purpose: str) -> bool:
-        """Add a waiting run."""
-        if number != len(self.rows):
-            raise PolicyBroken(f"decision {number} follows {len(self.rows) - 1}")
-        self.rows.append(Row(number, run, purpose, "waiting"))
-        return True
-
-    def finish(self, number: int, loss: float | None) -> None:
-        """End a run; None means that it diverged."""
-        row = self.rows[number]
-        state: State = "diverged" if loss is None else "finished"
-        self.rows[number] = Row(row.number, row.run, row.purpose, state, loss)
-
-    def list(self) -> Sequence[Row]:
-        """Every run by number."""
-        return tuple(self.rows)
-
-
-class _Watched:
+class _Watched(Generic[P]):
     """Passes questions on to a policy and checks the answers."""
 
-    def __init__(self, make_policy: Callable[[], Policy], lag: int) -> None:
+    def __init__(self, make_policy: Callable[[], Policy[P]], lag: int) -> None:
         self._make_policy = make_policy
         self._policy = make_policy()
         self._lag = lag
@@ -125,7 +97,7 @@ class _Watched:
     def asynchronous(self) -> bool:
         return self._policy.asynchronous
 
-    def next(self, table: Table, budget: Budget, seed: int) -> Answer:
+    def next(self, table: Table[P], budget: Budget, seed: int) -> Answer[P]:
         if not self.asynchronous:
             shown = sum(row.done for row in table)
             if any(not row.done for row in table[:shown]):

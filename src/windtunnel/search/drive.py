@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Generic, Protocol
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.scale import Run
 from windtunnel.search.policy import Answer, Budget, Decision, Policy, Stop
 from windtunnel.search.table import Row, Table
+from windtunnel.search.trial import P
 
 PHASE_SIZE = 100_000
 
 
-class Ledger(Protocol):
+class Ledger(Protocol[P]):
     """The part of `Store` that deciding needs."""
 
-    def create(self, number: int, run: Run, purpose: str) -> bool:
+    def create(self, number: int, run: P, purpose: str) -> bool:
         """Add a waiting run, once."""
         ...
 
-    def list(self) -> Sequence[Row]:
+    def list(self) -> Sequence[Row[P]]:
         """Every run by number."""
         ...
 
 
-class Driver:
+class Driver(Generic[P]):
     """Asks a policy for decisions and writes them down under increasing numbers.
 
     Decision k is made from the results of decisions up to k - lag at most. When the policy has
@@ -44,16 +44,21 @@ class Driver:
     """
 
     def __init__(
-        self, store: Ledger, policy: Policy, *, lag: int, seed: int, phase: int = 0
+        self, store: Ledger[P], policy: Policy[P], *, lag: int, seed: int, phase: int = 0
     ) -> None:
         self._store = store
         self._policy = policy
         self._lag = lag
         self._seed = seed
         self._first = phase * PHASE_SIZE
-        self._decisions: list[Decision] = []
+        self._decisions: list[Decision[P]] = []
         self._shown = 0
         self._stop: Stop | None = None
+
+    @property
+    def store(self) -> Ledger[P]:
+        """Where decisions are written."""
+        return self._store
 
     @property
     def first(self) -> int:
@@ -96,7 +101,7 @@ class Driver:
                 raise RuntimeError("the policy waits although every result is known to it")
         return self._stop
 
-    def table(self) -> tuple[Row, ...]:
+    def table(self) -> tuple[Row[P], ...]:
         """Every decision of this phase, numbered from 0."""
         return tuple(
             dataclasses.replace(row, number=row.number - self._first)
@@ -104,7 +109,7 @@ class Driver:
             if self._first <= row.number < self._first + PHASE_SIZE
         )
 
-    def _advance_freely(self, rows: list[Row], budget: Budget) -> Stop | None:
+    def _advance_freely(self, rows: list[Row[P]], budget: Budget) -> Stop | None:
         while self._stop is None:
             answer = self._ask(rows, budget)
             if isinstance(answer, Stop):
@@ -116,10 +121,10 @@ class Driver:
                 return None
         return self._stop
 
-    def _ask(self, table: Table, budget: Budget) -> Answer:
+    def _ask(self, table: Table[P], budget: Budget) -> Answer[P]:
         return self._policy.next(table, budget, self._seed)
 
-    def _write(self, decisions: Sequence[Decision], rows: list[Row]) -> None:
+    def _write(self, decisions: Sequence[Decision[P]], rows: list[Row[P]]) -> None:
         for decision in decisions:
             number = len(self._decisions)
             if number >= len(rows):
@@ -134,5 +139,5 @@ class Driver:
             self._decisions.append(decision)
 
 
-def _unseen(row: Row) -> Row:
+def _unseen(row: Row[P]) -> Row[P]:
     return Row(row.number, row.run, row.purpose, "waiting")

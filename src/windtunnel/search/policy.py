@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
-from windtunnel.scale import Run
 from windtunnel.search.table import Table
+from windtunnel.search.trial import P
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """Train this run, for this purpose (a few words for people)."""
+class Decision(Generic[P]):
+    """Train this run, or try this trial, for this purpose (a few words for people)."""
 
-    run: Run
+    run: P
     purpose: str
 
 
@@ -50,10 +50,10 @@ class Budget:
         return None
 
 
-Answer: TypeAlias = list[Decision] | Stop
+Answer: TypeAlias = list[Decision[P]] | Stop
 
 
-class Policy(Protocol):
+class Policy(Protocol[P]):
     """Decides what to train next; `windtunnel.search.conformance` tests any implementation.
 
     Attributes:
@@ -67,7 +67,7 @@ class Policy(Protocol):
         """Whether the policy asks to see results as they come."""
         ...
 
-    def next(self, table: Table, budget: Budget, seed: int) -> Answer:
+    def next(self, table: Table[P], budget: Budget, seed: int) -> Answer[P]:
         """Decide from the table alone; equal arguments give equal answers.
 
         Args:

@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.scale import Run
 from windtunnel.search.database import open_engine, says, write
 from windtunnel.search.table import Row
+from windtunnel.search.trial import P
 
 LEASE_SECONDS = 30.0
 ATTEMPTS = 3
@@ -50,7 +50,7 @@ class LeaseLost(Exception):  # noqa: N818  (an event, not an error of anyone's)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Generic[P]):
     """The right to carry out one run until its lease ends.
 
     Attributes:
@@ -62,7 +62,7 @@ class Claim:
     """
 
     number: int
-    run: Run
+    run: P
     worker: str
     fence: int
     lease_seconds: float
@@ -84,22 +84,31 @@ def study_database(folder: Path) -> str:
     return f"sqlite:///{folder / 'study.db'}"
 
 
-class Store:
+class Store(Generic[P]):
     """The runs of one study.
 
     Args:
         url: SQLAlchemy URL; SQLite and PostgreSQL.
         study: Name of the study; one database may hold several.
+        parse: Makes a run again of the JSON values that its `to_json` gave.
         clock: Seconds since the epoch; leases are counted by it.
 
     Raises:
         WindtunnelError: From here and from every method, when the database can't be used.
     """
 
-    def __init__(self, url: str, study: str, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        url: str,
+        study: str,
+        parse: Callable[[Any], P],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._study = study
         self._clock = clock
-        self._parsed: dict[int, tuple[str, Run]] = {}
+        self._parse = parse
+        self._parsed: dict[int, tuple[str, P]] = {}
         try:
             self._engine = open_engine(url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
@@ -111,7 +120,7 @@ class Store:
         """Let go of the database."""
         self._engine.dispose()
 
-    def create(self, number: int, run: Run, purpose: str) -> bool:
+    def create(self, number: int, run: P, purpose: str) -> bool:
         """Add a waiting run as decision `number`.
 
         Returns:
@@ -143,7 +152,7 @@ class Store:
             )
         return False
 
-    def record(self, number: int, run: Run, purpose: str, result: Mapping[str, Any]) -> bool:
+    def record(self, number: int, run: P, purpose: str, result: Mapping[str, Any]) -> bool:
         """Add a run that was finished elsewhere, with its result, as decision `number`.
 
         Args:
@@ -181,7 +190,7 @@ class Store:
             raise WindtunnelError(f"run {number} is already another one; import the table again.")
         return False
 
-    def claim(self, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim | None:
+    def claim(self, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim[P] | None:
         """Take the lowest-numbered run that waits or whose lease has ended.
 
         A run whose twin (same key, other number) is being trained is left alone, so that two
@@ -234,7 +243,7 @@ class Store:
                 run = self._run(found.number, found.run)
                 return Claim(found.number, run, worker, found.fence + 1, lease_seconds)
 
-    def report(self, claim: Claim, step: int, steps: int, loss: float | None) -> None:
+    def report(self, claim: Claim[P], step: int, steps: int, loss: float | None) -> None:
         """Say how far the run is; the lease is extended only if `step` has grown.
 
         Raises:
@@ -250,7 +259,7 @@ class Store:
             progress_loss=loss,
         )
 
-    def renew(self, claim: Claim) -> None:
+    def renew(self, claim: Claim[P]) -> None:
         """Extend a lease that ended during one long step, if nobody took the run meanwhile.
 
         Raises:
@@ -258,7 +267,7 @@ class Store:
         """
         self._change(claim, lease_until=self._clock() + claim.lease_seconds)
 
-    def finish(self, claim: Claim, result: Mapping[str, Any]) -> None:
+    def finish(self, claim: Claim[P], result: Mapping[str, Any]) -> None:
         """Record the result; doing so twice changes nothing.
 
         Args:
@@ -282,7 +291,7 @@ class Store:
             if not done:
                 self._refuse_unless(connection, claim, ("finished", "diverged"))
 
-    def fail(self, claim: Claim, message: str, *, hopeless: bool = False) -> None:
+    def fail(self, claim: Claim[P], message: str, *, hopeless: bool = False) -> None:
         """Record that training raised an error; the run waits again until the third time.
 
         Args:
@@ -301,7 +310,7 @@ class Store:
             state=sa.case((_runs.c.errors + 1 >= limit, "failed"), else_="waiting"),
         )
 
-    def requeue(self, claim: Claim) -> None:
+    def requeue(self, claim: Claim[P]) -> None:
         """Give the run back at a graceful stop.
 
         Raises:
@@ -341,7 +350,7 @@ class Store:
                 .values(state="waiting", errors=0, error=None)
             )
 
-    def list(self) -> tuple[Row, ...]:
+    def list(self) -> tuple[Row[P], ...]:
         """Every run by number."""
         c = _runs.c
         columns = (c.number, c.run, c.purpose, c.state, c.loss, c.loss_se, c.error)
@@ -388,14 +397,14 @@ class Store:
     def _row(self, number: int) -> sa.ColumnElement[bool]:
         return sa.and_(_runs.c.study == self._study, _runs.c.number == number)
 
-    def _run(self, number: int, text: str) -> Run:
+    def _run(self, number: int, text: str) -> P:
         """Parsing is most of what listing costs, and a run never changes."""
         known = self._parsed.get(number)
         if known is None or known[0] != text:
-            known = self._parsed[number] = (text, Run.from_json(json.loads(text)))
+            known = self._parsed[number] = (text, self._parse(json.loads(text)))
         return known[1]
 
-    def _update(self, connection: sa.Connection, claim: Claim, **values: Any) -> bool:
+    def _update(self, connection: sa.Connection, claim: Claim[P], **values: Any) -> bool:
         changed = connection.execute(
             sa.update(_runs)
             .where(
@@ -405,13 +414,13 @@ class Store:
         )
         return changed.rowcount == 1
 
-    def _change(self, claim: Claim, **values: Any) -> None:
+    def _change(self, claim: Claim[P], **values: Any) -> None:
         with self._writing() as connection:
             if not self._update(connection, claim, **values):
                 self._refuse_unless(connection, claim, ())
 
     def _refuse_unless(
-        self, connection: sa.Connection, claim: Claim, states: tuple[str, ...]
+        self, connection: sa.Connection, claim: Claim[P], states: tuple[str, ...]
     ) -> None:
         row = connection.execute(
             sa.select(_runs.c.fence, _runs.c.state).where(self._row(claim.number))

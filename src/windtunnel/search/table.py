@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Generic, Literal, TypeAlias
 
-from windtunnel.scale import Run
+from windtunnel.search.trial import P
 
 State: TypeAlias = Literal["waiting", "running", "finished", "diverged", "failed"]
 DONE: frozenset[State] = frozenset({"finished", "diverged", "failed"})
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Generic[P]):
     """One decision and what is known of its run.
 
     Attributes:
         number: The decision's number, counted from 0 within its phase of the study.
-        run: What is trained.
+        run: What is trained or tried.
         purpose: Why, in words for people.
         state: `diverged` is a result like any other; `failed` means that training raised an error
             again and again, and only a person can help.
@@ -28,7 +28,7 @@ class Row:
     """
 
     number: int
-    run: Run
+    run: P
     purpose: str
     state: State
     loss: float | None = None
@@ -41,4 +41,4 @@ class Row:
         return self.state in DONE
 
 
-Table: TypeAlias = Sequence[Row]
+Table: TypeAlias = Sequence[Row[P]]

@@ -22,19 +22,19 @@ PHASES = {"tune": 0, "fit": 1, "target": 2}
 # Where runs are numbered that were paid for elsewhere; no step decided on them.
 IMPORTED_PHASE = 9
 
-ExpectedRuns = Callable[[Table], list[Run]]
+ExpectedRuns = Callable[[Table[Run]], list[Run]]
 
 
 def execute(
     study: Study,
     step: str,
-    policy: Policy,
+    policy: Policy[Run],
     progress: StudyProgress,
     *,
     expected: ExpectedRuns = lambda _: [],
     alone: bool = False,
     threads: int = 1,
-) -> tuple[Table, str]:
+) -> tuple[Table[Run], str]:
     """Decide and train until the policy stops; finished runs are never repeated.
 
     Args:
@@ -125,7 +125,7 @@ _DESCRIPTIONS = {
 class _Meter:
     """Work done and to do, in seconds of one worker, from what finished runs took."""
 
-    def __init__(self, store: Store, driver: Driver, expected: ExpectedRuns) -> None:
+    def __init__(self, store: Store[Run], driver: Driver[Run], expected: ExpectedRuns) -> None:
         self._store = store
         self._driver = driver
         self._expected = expected

@@ -9,6 +9,7 @@ from typing import Any
 from windtunnel.errors import CannotSayError
 from windtunnel.laws.optimum import Optimum, Trial, fit_optima, fit_optimum
 from windtunnel.report.progress import StudyProgress
+from windtunnel.scale import Run
 from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
 from windtunnel.search.table import Row
@@ -112,7 +113,7 @@ def _checked_scale(study: Study) -> tuple[int, int] | None:
 def _points(
     study: Study,
     tuned: Mapping[tuple[int, int], Optimum],
-    between: Mapping[tuple[int, int], Row],
+    between: Mapping[tuple[int, int], Row[Run]],
 ) -> list[dict[str, Any]]:
     losses = {at: optimum.loss for at, optimum in tuned.items()} | {
         at: row.loss for at, row in between.items() if row.loss is not None
@@ -147,7 +148,7 @@ def _first_seed(study: Study) -> dict[tuple[int, int], Optimum]:
 def _interpolation(
     at: tuple[int, int] | None,
     between: Mapping[tuple[int, int], Any],
-    table: Sequence[Row],
+    table: Sequence[Row[Run]],
     lone_runs: int,
 ) -> dict[str, Any] | None:
     """What the extra rates at one scale say of the interpolated one."""

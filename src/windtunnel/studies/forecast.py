@@ -8,14 +8,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.chinchilla import ChinchillaFit
-from windtunnel.laws.forecast import Forecast
-from windtunnel.laws.forecast import forecast as forecast_loss
-from windtunnel.laws.points import LawPoint
+from windtunnel.laws.fit_law import fit_law
+from windtunnel.laws.forecasting import LawForecast, forecast_law
+from windtunnel.laws.law import Law
+from windtunnel.laws.reading.memory import table_from_columns
 from windtunnel.studies.execute import results
 from windtunnel.studies.fit import tuned_optima
 from windtunnel.studies.study import Study
 
+_LEAST_POINTS = 6
 _CURVE_POINTS = 25
 _BAND_POINTS = 7
 # The variance of a run's loss falls with its length to the power 1.2 or so
@@ -23,6 +24,8 @@ _BAND_POINTS = 7
 # longer runs, so without weights forecasts come out too high. Chosen on studies made before those
 # in benchmarks/results/quickstart_seeds.md, which test it.
 _WEIGHT_POWER = 1.5
+
+Points = Sequence[Mapping[str, Any]]
 
 
 def forecast(study: Study) -> dict[str, Any]:
@@ -40,31 +43,31 @@ def forecast(study: Study) -> dict[str, Any]:
             "undo the last change of study.yaml, or start a study in a new folder."
         )
     fitted = study.needed("fit", "fit")
-    points = [
-        LawPoint(
-            params=point["params"],
-            units=point["units"],
-            loss=point["loss"],
-            group=f"{point['width']} x {point['units']}",
-            weight=point["units"] ** _WEIGHT_POWER,
-        )
-        for point in fitted["points"]
-    ]
+    points = fitted["points"]
+    law = ladder_law(points, fitted["run_noise"], seed=study.spec.seed)
     params = study.family.parameter_count(study.target).non_embedding
-    noise = fitted["run_noise"]
-    said = forecast_loss(points, params, study.target.units, seed=study.spec.seed, seed_noise=noise)
+    said = _say(law, params, study.target.units)
+    in_units = study.spec.unit
     outcome = {
         **transferred_lr(study),
-        "loss": said.loss,
-        "ci90": None if said.ci90 is None else list(said.ci90),
+        "loss": said.value,
+        "ci90": list(said.ci90),
         "verdict": said.verdict,
-        "reason": said.reason,
-        "axes": [axis.to_json() for axis in said.axes],
-        "back_test": [test.to_json() for test in said.back_tests],
-        "spread": said.spread,
+        "reason": said.reason.replace("tokens", in_units),
+        "axes": [
+            {**axis.to_json(), "axis": axis.axis.replace("tokens", in_units)} for axis in said.axes
+        ],
+        "back_test": law.summary["backtest"],
+        "spread": dict(said.spread),
         "params": params,
         "units": study.target.units,
-        "law": None if said.law is None else _law(study, said.law, points, fitted),
+        "law": {
+            "form": law.summary["form"],
+            "formula": law.summary["formula"],
+            "parameters": law.summary["params"],
+            "ci90": law.summary["ci90"],
+            "curves": _curves(study, law, points, params),
+        },
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if study.target.depth != study.spec.ladder.depth:
@@ -75,6 +78,51 @@ def forecast(study: Study) -> dict[str, Any]:
         }
     study.write("forecast", outcome)
     return outcome
+
+
+def ladder_law(points: Points, run_noise: float, *, seed: int) -> Law:
+    """The law of a ladder's points.
+
+    Chinchilla's form under a weak prior where both sizes vary, since a ladder is a few octaves
+    long and can't tell a floor from a small exponent; else the form that suits what does vary.
+
+    Args:
+        points: Each with `params`, `units` and `loss`.
+        run_noise: Standard deviation of one run's log loss from seed to seed; 0 if it isn't known.
+        seed: Fixes every draw.
+
+    Raises:
+        WindtunnelError: Too few points.
+    """
+    if len(points) < _LEAST_POINTS:
+        raise WindtunnelError(
+            f"forecast: the ladder has {len(points)} points and the law needs {_LEAST_POINTS}; add "
+            "widths or lengths to it, or see what `windtunnel tune` says of its runs"
+        )
+    table = table_from_columns(
+        {
+            "params": [point["params"] for point in points],
+            "tokens": [point["units"] for point in points],
+            "loss": [point["loss"] for point in points],
+            "weight": [point["units"] ** _WEIGHT_POWER for point in points],
+        },
+        columns={name: name for name in ("params", "tokens", "loss", "weight")},
+    )
+    both = all(len({point[size] for point in points}) > 1 for size in ("params", "units"))
+    return fit_law(
+        table,
+        form="chinchilla" if both else "auto",
+        prior="weak" if both else None,
+        rows="all",
+        seed_noise=run_noise or None,
+        seed=seed,
+    )
+
+
+def _say(law: Law, params: float, units: float) -> LawForecast:
+    target = {"params": float(params), "tokens": float(units)}
+    known = {name: at for name, at in target.items() if name in law.inputs or name in law.held}
+    return forecast_law(law, known)
 
 
 def transferred_lr(study: Study) -> dict[str, Any]:
@@ -129,52 +177,33 @@ def _mean(values: Sequence[float], weights: Sequence[float]) -> float:
     return math.fsum(v * w for v, w in zip(values, weights, strict=True)) / math.fsum(weights)
 
 
-def _law(
-    study: Study,
-    law: ChinchillaFit,
-    points: Sequence[LawPoint],
-    fitted: Mapping[str, Any],
-) -> dict[str, Any]:
-    """The law's parameters, and its curve along length for each width, with the target's range."""
-    shortest = min(point.units for point in points)
-    longest = max(study.target.units, *(point.units for point in points))
-    widths = {point["width"]: point["params"] for point in fitted["points"]}
+def _curves(study: Study, law: Law, points: Points, target: float) -> list[dict[str, Any]]:
+    """The law along length for each width, and for the target's with the range."""
+    shortest = min(point["units"] for point in points)
+    longest = max(study.target.units, *(point["units"] for point in points))
     lengths = _lengths(shortest, longest, _CURVE_POINTS)
-    curves = [
+    curves: list[dict[str, Any]] = [
         {
             "width": width,
             "params": params,
             "units": lengths,
-            "loss": [law(params, units) for units in lengths],
+            "loss": [_say(law, params, units).value for units in lengths],
         }
-        for width, params in widths.items()
+        for width, params in {point["width"]: point["params"] for point in points}.items()
     ]
-    target = study.family.parameter_count(study.target).non_embedding
-    band: list[tuple[float, Forecast]] = [
-        (
-            units,
-            forecast_loss(
-                points, target, units, seed=study.spec.seed, seed_noise=fitted["run_noise"]
-            ),
-        )
-        for units in _lengths(shortest, longest, _BAND_POINTS)
-    ]
-    known = [(units, said.loss, said.ci90) for units, said in band if said.ci90 is not None]
+    band = _lengths(shortest, longest, _BAND_POINTS)
+    said = [_say(law, target, units) for units in band]
     curves.append(
         {
             "width": study.target.width,
             "params": target,
-            "units": [units for units, _, _ in known],
-            "loss": [loss for _, loss, _ in known],
-            "low": [ci90[0] for _, _, ci90 in known],
-            "high": [ci90[1] for _, _, ci90 in known],
+            "units": band,
+            "loss": [one.value for one in said],
+            "low": [one.ci90[0] for one in said],
+            "high": [one.ci90[1] for one in said],
         }
     )
-    return {"parameters": _numbers(law), "curves": curves}
-
-
-def _numbers(law: ChinchillaFit) -> dict[str, float]:
-    return {name: law.to_json()[name] for name in ("E", "A", "B", "alpha", "beta")}
+    return curves
 
 
 def _lengths(shortest: float, longest: float, count: int) -> list[float]:

@@ -10,7 +10,7 @@ from windtunnel.laws.optimum import Trial, fit_optima
 from windtunnel.laws.sweeps.judge import optimum_json as optimum_json
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Recipe, Run
-from windtunnel.search.ladder import Axis, Cell, LadderPolicy
+from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.table import Row, Table
 from windtunnel.studies.execute import execute
 from windtunnel.studies.imported_sweeps import with_imported
@@ -28,7 +28,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     """
     policy = ladder_policy(study)
 
-    def expected(table: Table) -> list[Run]:
+    def expected(table: Table[Run]) -> list[Run]:
         counts = policy.expected_runs(table)
         return [cell.template for cell in policy.cells for _ in range(counts[cell.name])]
 
@@ -43,7 +43,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     return outcome
 
 
-def ladder_policy(study: Study) -> LadderPolicy:
+def ladder_policy(study: Study) -> BracketPolicy:
     """The study's search: its own rule at both lengths, and `sp` at the shortest, for contrast.
 
     The first cell starts cold from the spec's bracket; every other one starts from the optimum of
@@ -83,7 +83,7 @@ def ladder_policy(study: Study) -> LadderPolicy:
             search.hyperparameters.items(), key=lambda item: (item[0] != "lr", item[0])
         )
     ]
-    return LadderPolicy(cells, axes)
+    return BracketPolicy(cells, axes)
 
 
 def at_base(study: Study, width: int) -> bool:
@@ -96,7 +96,7 @@ def cell_name(rule: str, width: int, units: int) -> str:
     return f"{rule} width {width} length {units:,}"
 
 
-def sweeps(policy: LadderPolicy, table: Table) -> list[dict[str, Any]]:
+def sweeps(policy: BracketPolicy, table: Table[Run]) -> list[dict[str, Any]]:
     """Every cell's points and fitted optimum, as plain values, cheapest cell first."""
     lines = policy.lines(table)
     optima = fit_optima({name: _trials(rows) for name, rows in lines.items() if _fits(rows)})
@@ -147,18 +147,18 @@ def _first_recipe(study: Study) -> Recipe:
     return study.spec.recipe.recipe(lr=math.sqrt(bracket.low * bracket.high))
 
 
-def _trials(rows: Sequence[Row]) -> list[Trial]:
+def _trials(rows: Sequence[Row[Run]]) -> list[Trial]:
     return [Trial(row.run.recipe.lr, row.loss, row.run.init_seed) for row in rows if row.done]
 
 
-def _fits(rows: Sequence[Row]) -> bool:
+def _fits(rows: Sequence[Row[Run]]) -> bool:
     return len({row.run.recipe.lr for row in rows if row.loss is not None}) >= 2
 
 
-def _others(policy: LadderPolicy, rows: Sequence[Row]) -> dict[str, float]:
+def _others(policy: BracketPolicy, rows: Sequence[Row[Run]]) -> dict[str, float]:
     """The best values of what was searched beside the learning rate."""
     return {axis.name: getattr(rows[0].run.recipe, axis.name) for axis in policy.axes[1:] if rows}
 
 
-def _point(row: Row) -> dict[str, Any]:
+def _point(row: Row[Run]) -> dict[str, Any]:
     return {"lr": row.run.recipe.lr, "loss": row.loss, "seed": row.run.init_seed}

@@ -56,6 +56,8 @@ def table_with(
         ("seed", "random_seed"),
         ("seconds", "train_runtime"),
         ("seconds", "wall_time_s"),
+        ("vocabulary_params", "vocab_params"),
+        ("members", "ensemble size"),
         ("loss", "L"),
     ],
 )
@@ -271,3 +273,13 @@ def test_what_the_user_names_wrongly(texts: list[str], words: str) -> None:
 def test_given_columns_that_are_not_there(given: dict[str, str], words: str) -> None:
     with pytest.raises(WindtunnelError, match=words):
         table_from_columns({**OTHERS, "text": ["a", "b", "c"]}, columns=given)
+
+
+def test_a_weight_is_never_guessed_and_has_to_be_positive() -> None:
+    table = table_with("weight", "weight", values=[1.0, 2.0, 3.0])
+    assert table.use("weight") is None
+    assert table.weight.tolist() == [1, 1, 1]
+    given = table_with("weight", "w", values=[1.0, 2.0, 3.0], columns={"weight": "w"})
+    assert given.weight.tolist() == [1, 2, 3]
+    with pytest.raises(WindtunnelError, match=r"row 2, column 'w': -2 where weight has to be a"):
+        table_with("weight", "w", values=[1.0, -2.0, 3.0], columns={"weight": "w"})

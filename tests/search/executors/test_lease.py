@@ -34,7 +34,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(tmp_path: Path, clock: Clock) -> Store:
-    store = Store(study_database(tmp_path), "study", clock=clock)
+    store = Store(study_database(tmp_path), "study", Run.from_json, clock=clock)
     store.create(0, A_RUN, "tune")
     return store
 

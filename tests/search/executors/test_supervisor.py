@@ -13,10 +13,10 @@ import pytest
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
+from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.drive import Driver
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
 from windtunnel.search.executors.worker import run_folder
-from windtunnel.search.ladder import Axis, Cell, LadderPolicy
 from windtunnel.search.store import Store, study_database
 
 STUDY = """
@@ -55,7 +55,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> Store:
-    return Store(study_database(folder), "study")
+    return Store(study_database(folder), "study", Run.from_json)
 
 
 def a_supervisor(
@@ -86,7 +86,7 @@ def alive(pid: int) -> bool:
 
 
 def test_a_ladder_is_searched_to_its_end_by_two_workers(folder: Path, store: Store) -> None:
-    policy = LadderPolicy([Cell("mup", A_RUN, seeds=2)], [Axis("lr", 2**-9, 2**-5)])
+    policy = BracketPolicy([Cell("mup", A_RUN, seeds=2)], [Axis("lr", 2**-9, 2**-5)])
     driver = Driver(store, policy, lag=4, seed=0)
     with a_supervisor(folder, store, "steady", workers=2) as supervisor:
         stop = carry_out(driver, supervisor)
@@ -188,7 +188,7 @@ def test_a_result_that_was_written_but_not_reported_is_not_trained_again(
         wait_until(lambda: states(store) == ["finished"])
     store.close()
     (folder / "study.db").unlink()
-    again = Store(study_database(folder), "study")
+    again = Store(study_database(folder), "study", Run.from_json)
     again.create(0, A_RUN, "tune")
     with a_supervisor(folder, again, "broken"):
         wait_until(lambda: states(again) == ["finished"])
@@ -209,7 +209,7 @@ def test_a_run_that_raises_three_times_ends_the_study_in_one_line(
     folder: Path, store: Store
 ) -> None:
     driver = Driver(
-        store, LadderPolicy([Cell("mup", A_RUN)], [Axis("lr", 2**-9, 2**-5)]), lag=1, seed=0
+        store, BracketPolicy([Cell("mup", A_RUN)], [Axis("lr", 2**-9, 2**-5)]), lag=1, seed=0
     )
     with (
         pytest.raises(WindtunnelError, match="ValueError: the model is broken") as caught,
@@ -243,10 +243,11 @@ def test_workers_that_cannot_start_are_said_with_their_last_words(
 SUPERVISE = """
 import sys, time
 from pathlib import Path
+from windtunnel.scale import Run
 from windtunnel.search.executors.supervisor import Supervisor
 from windtunnel.search.store import Store, study_database
 folder = Path(sys.argv[1])
-store = Store(study_database(folder), "study")
+store = Store(study_database(folder), "study", Run.from_json)
 with Supervisor(folder, store, ["cpu"] * 2, trainer="fake_trainers:slow") as supervisor:
     print(*supervisor.pids, flush=True)
     time.sleep(60)

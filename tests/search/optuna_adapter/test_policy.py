@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,44 +12,30 @@ pytest.importorskip("optuna")
 import optuna
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.scale import DataIdentity, Recipe, Run, Scale
-from windtunnel.search.conformance import SimulatedLedger, assert_policy_conforms
+from windtunnel.search.conformance import assert_policy_conforms
 from windtunnel.search.drive import Driver
+from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.optuna_adapter.policy import OptunaPolicy, sampler_named
-from windtunnel.search.optuna_adapter.space import Choice, Float, Int, Space
 from windtunnel.search.policy import Budget, Stop
-from windtunnel.search.table import Row
+from windtunnel.search.space import Choice, Float, Int, Space
+from windtunnel.search.table import Row, State
+from windtunnel.search.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-SPACE: Space = {"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(0.0, 0.5)}
-TEMPLATE = Run(
-    family="gpt",
-    family_options=(),
-    optimizer="adamw",
-    rule="mup",
-    base=Scale(16, 1),
-    scale=Scale(16, 1, 1000),
-    recipe=Recipe(lr=0.01, batch_units=10),
-    data=DataIdentity("0" * 64, 16, 16),
-)
+SPACE = Space({"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(0.0, 0.5)})
 
 
-def make_run(values: Mapping[str, Any], repeat: int) -> Run:
-    recipe = TEMPLATE.recipe.replace(**{name: float(value) for name, value in values.items()})
-    return TEMPLATE.replace(recipe=recipe, init_seed=repeat)
-
-
-def outcome(run: Run) -> float | None:
+def outcome(trial: Trial) -> float | None:
     """A bowl around (2**-5, 0.1); the highest rates diverge."""
-    if run.recipe.lr > 0.1:
+    rate, decay = (float(trial.values[name]) for name in ("lr", "weight_decay"))
+    if rate > 0.1:
         return None
-    away = math.log2(run.recipe.lr) + 5
-    return 2 + 0.05 * away**2 + 4 * (run.recipe.weight_decay - 0.1) ** 2
+    return 2 + 0.05 * (math.log2(rate) + 5) ** 2 + 4 * (decay - 0.1) ** 2
 
 
 def policy(name: str, *, trials: int = 14, parallel: int = 1, space: Space = SPACE) -> OptunaPolicy:
-    return OptunaPolicy(space, sampler_named(name), make_run, trials=trials, parallel=parallel)
+    return OptunaPolicy(space, sampler=name, trials=trials, parallel=parallel)
 
 
 @pytest.mark.parametrize("name", ["tpe", "cma-es", "qmc", "random"])
@@ -74,14 +59,14 @@ def test_one_at_a_time_they_are_optunas_own_trials(name: str) -> None:
                 "weight_decay": optuna.distributions.FloatDistribution(0.0, 0.5),
             }
         )
-        loss = outcome(make_run(trial.params, 0))
+        loss = outcome(Trial.of(trial.params))
         study.tell(trial, math.inf if loss is None else loss)
-    ledger = SimulatedLedger()
+    ledger: MemoryLedger[Trial] = MemoryLedger()
     driver = Driver(ledger, policy(name, trials=30), lag=1, seed=7)
     while driver.advance() is None:
         for number in tuple(ledger.open):
             ledger.finish(number, outcome(ledger.rows[number].run))
-    decided = [row.run.recipe.lr for row in ledger.rows]
+    decided = [row.run.values["lr"] for row in ledger.rows]
     assert decided == [trial.params["lr"] for trial in study.trials]
     assert any(row.loss is None for row in ledger.rows)  # diverged ones are among them
 
@@ -96,12 +81,21 @@ def test_it_learns() -> None:
 
 
 def test_the_same_values_twice_become_another_seed() -> None:
-    space: Space = {"weight_decay": Choice((0.0, 0.1)), "clip_norm": Int(1, 2)}
+    space = Space({"weight_decay": Choice((0.0, 0.1)), "layers": Int(1, 2)})
     rows = assert_policy_conforms(
-        lambda: policy("random", space=space), outcome, lags=(1,), orders=1
+        lambda: policy("random", space=space),
+        lambda trial: float(trial.values["layers"]),
+        lags=(1,),
+        orders=1,
     )
     assert len({row.run.key for row in rows}) == 14
-    assert len({(row.run.recipe.weight_decay, row.run.recipe.clip_norm) for row in rows}) == 4
+    assert len({row.run.items for row in rows}) == 4
+
+
+def test_conditions_are_refused() -> None:
+    space = Space({"kind": Choice(("a", "b")), "x": Float(0, 1, when={"kind": ("b",)})})
+    with pytest.raises(WindtunnelError, match="x matters only beside others"):
+        policy("tpe", space=space)
 
 
 def test_an_unknown_sampler_is_refused() -> None:
@@ -109,42 +103,46 @@ def test_an_unknown_sampler_is_refused() -> None:
         sampler_named("bayes")
 
 
-def row(number: int, run: Run, *, done: bool, loss: float | None = 2.0) -> Row:
-    if not done:
-        return Row(number, run, "", "waiting")
-    return Row(number, run, "", "diverged" if loss is None else "finished", loss)
+def row(number: int, trial: Trial, *, done: bool) -> Row[Trial]:
+    return Row(number, trial, "", "finished" if done else "waiting", 2.0 if done else None)
+
+
+def decided(parallel: int, table: list[Row[Trial]]) -> list[Trial]:
+    answer = policy("tpe", parallel=parallel).next(table, Budget(), 0)
+    assert not isinstance(answer, Stop)
+    return [decision.run for decision in answer]
 
 
 def test_it_waits_for_the_results_that_a_decision_rests_on_and_for_no_others() -> None:
     """Three may be open: the fourth decision needs the first result, whatever else is known."""
-    table: list[Row] = []
+    table: list[Row[Trial]] = []
     for number in range(3):
-        answer = policy("tpe", parallel=3).next(table, Budget(), 0)
-        assert not isinstance(answer, Stop) and len(answer) == 1
-        table.append(row(number, answer[0].run, done=False))
-    assert policy("tpe", parallel=3).next(table, Budget(), 0) == []
+        (trial,) = decided(3, table)
+        table.append(row(number, trial, done=False))
+    assert decided(3, table) == []
     first = [row(0, table[0].run, done=True), *table[1:]]
-    every = [row(place, each.run, done=True) for place, each in enumerate(table)]
-    assert policy("tpe", parallel=3).next(first, Budget(), 0) != []
-    assert policy("tpe", parallel=3).next(first, Budget(), 0) == policy("tpe", parallel=3).next(
-        every, Budget(), 0
-    )
+    every = [row(each.number, each.run, done=True) for each in table]
+    assert decided(3, first) == decided(3, every) != []
 
 
-def test_a_diverged_run_is_infinitely_bad_and_a_failed_one_failed() -> None:
+def test_a_diverged_trial_is_infinitely_bad_and_a_failed_one_failed() -> None:
     told: list[tuple[str, list[float] | None]] = []
 
     class Listening(optuna.samplers.RandomSampler):
         def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
             told.append((state.name, values))
 
-    asked = OptunaPolicy(SPACE, lambda seed: Listening(seed), make_run, trials=9)
-    table: list[Row] = []
-    ends = [("finished", 2.0), ("diverged", None), ("failed", None)]
+    asked = OptunaPolicy(SPACE, sampler=lambda seed: Listening(seed), trials=9)
+    table: list[Row[Trial]] = []
+    ends: list[tuple[State, float | None]] = [
+        ("finished", 2.0),
+        ("diverged", None),
+        ("failed", None),
+    ]
     for number, (state, loss) in enumerate(ends):
         answer = asked.next(table, Budget(), 0)
         assert not isinstance(answer, Stop)
-        table.append(Row(number, answer[0].run, "", state, loss))  # type: ignore[arg-type]
+        table.append(Row(number, answer[0].run, "", state, loss))
     asked.next(table, Budget(), 0)
     assert told == [("COMPLETE", [2.0]), ("COMPLETE", [math.inf]), ("FAIL", None)]
 

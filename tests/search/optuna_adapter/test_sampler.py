@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,8 +13,12 @@ pytest.importorskip("optuna.testing.pytest_samplers")
 import optuna
 from optuna.testing import pytest_samplers as suite
 
-from windtunnel.search.optuna_adapter.sampler import Point, PolicySampler, random_value
-from windtunnel.search.optuna_adapter.space import Float, Space, Value
+from windtunnel.search.optuna_adapter.sampler import PolicySampler
+from windtunnel.search.policies.sobol import SobolPolicy
+from windtunnel.search.policy import Answer, Budget, Decision
+from windtunnel.search.space import Float, Space
+from windtunnel.search.table import Table
+from windtunnel.search.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -22,16 +26,18 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 class NearTheBest:
     """Every third draw anywhere, the others around the best so far."""
 
+    asynchronous = False
+
     def __init__(self, space: Space) -> None:
         self.space = space
 
-    def next(self, table: Sequence[Point], seed: int) -> list[Mapping[str, Value]]:
+    def next(self, table: Table[Trial], budget: Budget, seed: int) -> Answer[Trial]:
         draw = np.random.default_rng([seed, len(table)])
-        values = {name: random_value(parameter, draw) for name, parameter in self.space.items()}
-        done = [point for point in table if point.loss is not None]
+        values = self.space.draw(draw)
+        done = [row for row in table if row.loss is not None]
         if done and len(table) % 3:
-            best = min(done, key=lambda point: (point.loss, point.number)).values
-            for name, parameter in self.space.items():
+            best = min(done, key=lambda row: (row.loss, row.number)).run.values
+            for name, parameter in self.space.parameters.items():
                 centre = best[name]
                 if isinstance(parameter, Float):
                     assert isinstance(centre, float)
@@ -39,7 +45,7 @@ class NearTheBest:
                     values[name] = min(max(centre + reach, parameter.low), parameter.high)
                 elif draw.random() < 0.7:
                     values[name] = centre
-        return [values]
+        return [Decision(Trial.of(values), "")]
 
 
 class TestBasic(suite.BasicSamplerTestCase):
@@ -96,9 +102,20 @@ def test_it_counts_as_a_sampler() -> None:
 
 def test_a_policy_with_nothing_to_say_leaves_random_values() -> None:
     class Silent:
-        def next(self, table: Sequence[Point], seed: int) -> list[Mapping[str, Value]]:
+        asynchronous = False
+
+        def next(self, table: Table[Trial], budget: Budget, seed: int) -> Answer[Trial]:
             return []
 
     study = optuna.create_study(sampler=PolicySampler(lambda space: Silent(), seed=0))
     study.optimize(objective, n_trials=5)
     assert len({trial.params["x"] for trial in study.trials}) == 5
+
+
+def test_one_of_our_own_policies() -> None:
+    sampler = PolicySampler(lambda space: SobolPolicy(space, trials=32), seed=0)
+    study = optuna.create_study(sampler=sampler)
+    study.optimize(objective, n_trials=33)
+    relative = [trial.params["x"] for trial in study.trials[1:]]
+    cells = {int((x + 5) / 10 * 16) for x in relative}
+    assert len(cells) == 16  # evenly spread, unlike random draws

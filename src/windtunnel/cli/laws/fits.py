@@ -20,6 +20,13 @@ def fit(
     form: FormName = "auto",
     where: Where = None,
     columns: Columns = None,
+    seed_noise: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="How much losses scatter from seed to seed, if measured: 0.01 is 1 %.",
+        ),
+    ] = None,
     plot: Annotated[
         Path | None, typer.Option(metavar="OUT.svg", help="Draw loss against compute there.")
     ] = None,
@@ -30,7 +37,7 @@ def fit(
     from windtunnel.laws.profile import profile_parameters
     from windtunnel.laws.words import fit_words
 
-    law = fit_law(read_runs(runs, columns, where), form=form)
+    law = fit_law(read_runs(runs, columns, where), form=form, seed_noise=seed_noise)
     if plot is not None:
         from windtunnel.report.figures.frontier import draw_frontier
 

@@ -50,8 +50,7 @@ def paired_spread(first: Law, second: Law) -> Spread | None:
         return None
     weights = np.array([fold.fitted for fold in folds], dtype=float)
     both = [
-        _errors(law, inputs, law.observed[own], weights)
-        for law, own in zip((first, second), places, strict=True)
+        _errors(law, own, inputs, weights) for law, own in zip((first, second), places, strict=True)
     ]
     foretold = [
         _foretold(fold, both[0][0][place] - both[1][0][place]) for place, fold in enumerate(folds)
@@ -79,19 +78,21 @@ def _shared(first: Law, second: Law) -> tuple[dict[str, Array], np.ndarray]:
 
 
 def _errors(
-    law: Law, inputs: Mapping[str, Array], observed: Array, weights: Array
+    law: Law, own: np.ndarray, inputs: Mapping[str, Array], folds: Array
 ) -> tuple[Array, Array]:
     """(folds, n) foretold less measured, and (n,) the law's own residuals."""
     form = law.fitted.form
-    rows = Rows.of(form, inputs, observed)
+    weights = None if law.weight is None else law.weight[own]
+    rows = Rows.of(form, inputs, law.observed[own], weights)
     prior = str(law.summary.get("prior", NO_PRIOR))
-    fits = fit_subsets(rows, weights, {prior: form.priors.get(prior, ())})[prior]
+    beliefs = {prior: form.priors.get(prior, ())}
+    fits = fit_subsets(rows, folds * rows.weights, beliefs, delta=law.delta)[prior]
     unit = np.exp(rows.scaling.metric) if form.space == "linear" else 1.0
-    whole = fit_subsets(rows, np.ones((1, len(rows))), {prior: form.priors.get(prior, ())})[prior]
+    whole = fit_subsets(rows, rows.weights[None], beliefs, delta=law.delta)[prior]
     foretold = np.array([-residuals(rows, parameters) for parameters in fits])
     return unit * foretold, unit * residuals(rows, whole[0])
 
 
 def _foretold(fold: Fold, errors: Array) -> Foretold:
     at = np.flatnonzero(fold.foretold)
-    return Foretold(fold, at, errors[at], fold.distance[at], 0.0)
+    return Foretold(fold, at, errors[at], fold.distance[at], 0.0, np.zeros(at.size))

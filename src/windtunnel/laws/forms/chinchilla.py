@@ -39,6 +39,12 @@ class Chinchilla(TermSum):
         # power beta / (alpha + beta), .46 to .54 in published fits, so alpha / beta is 1 within
         # a tenth or so in log.
         "balanced": (_MEAN_BELIEF, Belief(RATIO.name, 0.0, 0.1)),
+        # For small ladders of far smaller models, whose exponents scatter more: .35 within a
+        # factor 1.5 (.4 in log) for each of the two on its own. Only by name.
+        "weak": (
+            Belief(MEAN.name, float(np.log(0.35)), 0.4 / 2**0.5),
+            Belief(RATIO.name, 0.0, 0.4 * 2**0.5),
+        ),
     }
 
     def log_terms(self, shapes: Array, inputs: Inputs) -> tuple[Array, Array]:

@@ -17,8 +17,16 @@ from windtunnel.laws.reading.raw import Cells, RawTable
 from windtunnel.laws.solver import Array
 from windtunnel.laws.table import CANONICAL, ColumnUse, RunTable
 
-_AXES = ("params", "tokens", "flops", "steps", "experts", "vocabulary", "unique_tokens")
-_ABOVE_ZERO = frozenset({"params", "flops", "experts", "vocabulary", "unique_tokens", "lr"})
+_AXES = (
+    *("params", "tokens", "flops", "steps", "experts", "vocabulary", "unique_tokens"),
+    *("vocabulary_params", "members"),
+)
+_ABOVE_ZERO = frozenset(
+    {
+        *("params", "flops", "experts", "vocabulary", "unique_tokens", "lr"),
+        *("vocabulary_params", "members", "weight"),
+    }
+)
 
 
 def assemble(raw: RawTable, columns: Mapping[str, str] | None) -> RunTable:

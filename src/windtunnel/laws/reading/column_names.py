@@ -47,6 +47,13 @@ NAMES: Mapping[str, frozenset[str]] = {
     """),
     "experts": _phrases("experts, n experts, num experts, number of experts, expert count"),
     "vocabulary": _phrases("vocabulary, vocab, vocab size, vocabulary size, n vocab, vocabsize"),
+    "vocabulary_params": _phrases("""
+        vocabulary params, vocab params, vocabulary parameters, vocab parameters,
+        n vocab params, num vocab params
+    """),
+    "members": _phrases("members, n members, num members, ensemble members, ensemble size"),
+    # Never guessed: a run's weight in the fit is what one says it is.
+    "weight": frozenset(),
     "steps": _phrases("""
         steps, step, n steps, num steps, train steps, training steps, total steps, max steps,
         global step, trainer global step, iterations, iteration, iters, iter, n iterations,

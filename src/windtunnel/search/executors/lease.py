@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from windtunnel.scale import Run
 from windtunnel.search.store import Claim, Store
 
 REPORT_SECONDS = 1.0
@@ -26,8 +27,8 @@ class LeaseGuard:
 
     def __init__(
         self,
-        store: Store,
-        claim: Claim,
+        store: Store[Run],
+        claim: Claim[Run],
         claimed_at: float,
         stop_requested: Callable[[], bool],
         clock: Callable[[], float] = time.time,

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.scale import Run
 from windtunnel.search.drive import Driver
 from windtunnel.search.executors.worker import LOST_LEASE, TRAINER, worker_name
 from windtunnel.search.policy import Budget, Stop
@@ -47,7 +48,7 @@ class Supervisor:
     def __init__(
         self,
         folder: Path,
-        store: Store,
+        store: Store[Run],
         devices: Sequence[str],
         *,
         trainer: str = TRAINER,
@@ -178,7 +179,7 @@ class Supervisor:
 
 
 def carry_out(
-    driver: Driver,
+    driver: Driver[Run],
     supervisor: Supervisor,
     *,
     budget: Callable[[], Budget] = Budget,

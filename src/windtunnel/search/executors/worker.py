@@ -67,7 +67,7 @@ class Worker:
         self,
         folder: Path,
         spec: StudySpec,
-        store: Store,
+        store: Store[Run],
         *,
         name: str,
         device: str,
@@ -113,7 +113,7 @@ class Worker:
             finally:
                 self._guard = None
 
-    def _carry_out(self, claim: Claim, guard: LeaseGuard) -> None:
+    def _carry_out(self, claim: Claim[Run], guard: LeaseGuard) -> None:
         folder = run_folder(self._folder, claim.run)
         guard.should_stop()
         _remove_leftovers(folder)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.scale import Run
 from windtunnel.search.optuna_adapter.address import parse_address
 from windtunnel.search.optuna_adapter.library import quiet_optuna
 from windtunnel.search.table import Row
@@ -17,7 +18,7 @@ _SIZES = (1, 2**50)
 
 
 def export_runs(
-    rows: Iterable[Row], address: str, *, study: str, attributes: Mapping[str, Any]
+    rows: Iterable[Row[Run]], address: str, *, study: str, attributes: Mapping[str, Any]
 ) -> int:
     """Add the runs that are done and not there yet as finished trials.
 
@@ -54,7 +55,7 @@ def export_runs(
     return len(new)
 
 
-def _trial(optuna: Any, row: Row) -> Any:
+def _trial(optuna: Any, row: Row[Run]) -> Any:
     run = row.run
     log = optuna.distributions.FloatDistribution(*_LOG, log=True)
     size = optuna.distributions.IntDistribution(*_SIZES, log=True)

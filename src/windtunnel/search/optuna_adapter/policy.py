@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.scale import Run
 from windtunnel.search.optuna_adapter.library import optuna_library, quiet_optuna
-from windtunnel.search.optuna_adapter.space import Space, distributions
+from windtunnel.search.optuna_adapter.space import distributions
 from windtunnel.search.policy import Answer, Budget, Decision, Stop
+from windtunnel.search.space import Space
 from windtunnel.search.table import Row, Table
+from windtunnel.search.trial import Trial
 
 MakeSampler = Callable[[int], Any]
 
@@ -50,12 +51,12 @@ class OptunaPolicy:
     A diverged run is told as infinitely bad, a failed one as failed.
 
     Args:
-        space: What is searched.
-        make_sampler: Makes the sampler from a seed (`sampler_named`).
-        make_run: The run of these values; the second argument counts how often the very same
-            values were proposed before, and has to make another run of them (another seed).
-        trials: How many runs are decided on.
+        space: What is searched; without conditions.
+        sampler: Its name (`sampler_named`), or what makes it from a seed.
+        trials: How many trials are decided on. Values that were tried before are tried with
+            another seed.
         parallel: So many may be open at once.
+        fidelity: How long each is trained; None where the objective has no length.
     """
 
     asynchronous = False
@@ -63,20 +64,20 @@ class OptunaPolicy:
     def __init__(
         self,
         space: Space,
-        make_sampler: MakeSampler,
-        make_run: Callable[[Mapping[str, Any], int], Run],
         *,
         trials: int,
+        sampler: str | MakeSampler = "tpe",
         parallel: int = 1,
+        fidelity: float | None = None,
     ) -> None:
-        self._space = dict(space)
-        self._make_sampler = make_sampler
-        self._make_run = make_run
+        self._distributions = distributions(space)
+        self._make_sampler = sampler_named(sampler) if isinstance(sampler, str) else sampler
         self._trials = trials
         self._parallel = parallel
+        self._fidelity = fidelity
         self._replay: _Replay | None = None
 
-    def next(self, table: Table, budget: Budget, seed: int) -> Answer:
+    def next(self, table: Table[Trial], budget: Budget, seed: int) -> Answer[Trial]:
         """One decision, once the results it rests on are there."""
         number = len(table)
         if number >= self._trials:
@@ -98,7 +99,7 @@ class OptunaPolicy:
     def _known_at(self, number: int) -> int:
         return max(0, number - self._parallel + 1)
 
-    def _ask(self, optuna: Any, replay: _Replay, table: Table) -> None:
+    def _ask(self, optuna: Any, replay: _Replay, table: Table[Trial]) -> None:
         for row in table[len(replay.told) : self._known_at(len(replay.runs))]:
             trial = replay.asked[len(replay.told)]
             if row.state == "failed":
@@ -106,12 +107,14 @@ class OptunaPolicy:
             else:
                 replay.study.tell(trial, math.inf if row.loss is None else row.loss)
             replay.told.append((row.state, row.loss))
-        trial = replay.study.ask(distributions(self._space))
+        trial = replay.study.ask(self._distributions)
         values = tuple(trial.params.items())
         repeats = replay.seen.setdefault(values, 0)
         replay.seen[values] += 1
         replay.asked.append(trial)
-        replay.runs.append(self._make_run(dict(values), repeats))
+        replay.runs.append(
+            Trial.of(dict(values), fidelity=self._fidelity, seed=replay.seed + repeats)
+        )
 
     @staticmethod
     def _sampler_name(replay: _Replay) -> str:
@@ -125,16 +128,16 @@ class _Replay:
     study: Any
     seed: int
     asked: list[Any] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=list)
+    runs: list[Trial] = field(default_factory=list)
     told: list[tuple[str, float | None]] = field(default_factory=list)
     seen: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
-    def leads_to(self, table: Table, seed: int) -> bool:
+    def leads_to(self, table: Table[Trial], seed: int) -> bool:
         """Whether the table begins with what was asked and told here, and holds all but the last.
 
         The last decision may not be in the table yet: then it is asked for again.
         """
-        known: list[Row] = list(table)
+        known: list[Row[Trial]] = list(table)
         return (
             seed == self.seed
             and len(self.runs) <= len(known) + 1

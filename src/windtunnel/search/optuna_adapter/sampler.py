@@ -3,54 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from windtunnel.search.optuna_adapter.library import optuna_library
-from windtunnel.search.optuna_adapter.space import (
-    Choice,
-    Float,
-    Int,
-    Parameter,
-    Space,
-    Value,
-    from_ours,
-    space_of,
-    to_ours,
-)
+from windtunnel.search.optuna_adapter.space import from_ours, space_of, to_ours
+from windtunnel.search.policy import Budget, Policy, Stop
+from windtunnel.search.space import Space
+from windtunnel.search.table import Row, State
+from windtunnel.search.trial import Trial
 
 # Trials that were begun and never asked for a parameter: beyond so many, they are left-overs.
 _MOST_OPEN = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One trial as a policy sees it.
-
-    Attributes:
-        number: From 0, without gaps.
-        values: By parameter.
-        loss: To be minimised; None while there is none, and for a failed trial.
-        done: Whether nothing more will come.
-    """
-
-    number: int
-    values: Mapping[str, Value]
-    loss: float | None
-    done: bool
-
-
-class ValuesPolicy(Protocol):
-    """A policy that decides on values alone."""
-
-    def next(self, table: Sequence[Point], seed: int) -> Sequence[Mapping[str, Value]]:
-        """Values to try next; none to wait or to stop. Equal arguments give equal answers."""
-        ...
 
 
 class PolicySampler:
@@ -67,14 +34,14 @@ class PolicySampler:
     """
 
     def __init__(
-        self, make_policy: Callable[[Space], ValuesPolicy], *, seed: int | None = None
+        self, make_policy: Callable[[Space], Policy[Trial]], *, seed: int | None = None
     ) -> None:
         optuna = optuna_library()
         optuna.samplers.BaseSampler.register(type(self))
         self._make_policy = make_policy
         self._seed = secrets.randbits(31) if seed is None else seed
         self._shared = optuna.search_space.IntersectionSearchSpace()
-        self._policies: dict[tuple[tuple[str, Parameter], ...], ValuesPolicy] = {}
+        self._policies: dict[str, Policy[Trial]] = {}
 
     def __str__(self) -> str:
         """The name that Optuna shows."""
@@ -101,25 +68,28 @@ class PolicySampler:
         if not search_space:
             return {}
         space = space_of(search_space)
-        policy = self._policies.get(key := tuple(space.items()))
+        policy = self._policies.get(key := repr(sorted(search_space.items())))
         if policy is None:
             policy = self._policies[key] = self._make_policy(space)
-        points, waiting = _points(study, trial, search_space)
+        rows, waiting = _rows(study, trial, search_space)
         for _ in range(waiting):  # what they were given is not in the storage yet
-            ahead = policy.next(points, self._seed)
-            if not ahead:
+            ahead = self._proposed(policy, rows)
+            if ahead is None:
                 break
-            points.append(Point(len(points), ahead[0], None, done=False))
-        proposed = policy.next(points, self._seed)
-        if not proposed:
-            return {
-                name: self.sample_independent(study, trial, name, distribution)
-                for name, distribution in search_space.items()
-            }
+            rows.append(Row(len(rows), ahead, "", "running"))
+        proposed = self._proposed(policy, rows)
+        values = {} if proposed is None else proposed.values
         return {
-            name: from_ours(distribution, proposed[0][name])
+            name: from_ours(distribution, values[name])
+            if name in values
+            else self.sample_independent(study, trial, name, distribution)
             for name, distribution in search_space.items()
         }
+
+    def _proposed(self, policy: Policy[Trial], rows: Sequence[Row[Trial]]) -> Trial | None:
+        """The first of what the policy decides on; None where it waits or has stopped."""
+        answer = policy.next(rows, Budget(), self._seed)
+        return None if isinstance(answer, Stop) or not answer else answer[0].run
 
     def sample_independent(
         self, study: Any, trial: Any, param_name: str, param_distribution: Any
@@ -130,12 +100,12 @@ class PolicySampler:
             ValueError: The study has several objectives.
         """
         _refuse_many_objectives(study)
-        (parameter,) = space_of({param_name: param_distribution}).values()
+        space = space_of({param_name: param_distribution})
         text = f"{self._seed} {trial.number} {param_name}"
         draw = np.random.default_rng(
             int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
         )
-        return from_ours(param_distribution, random_value(parameter, draw))
+        return from_ours(param_distribution, space.draw(draw)[param_name])
 
     def before_trial(self, study: Any, trial: Any) -> None:
         """Nothing to do."""
@@ -144,29 +114,10 @@ class PolicySampler:
         """Nothing to do: results are read from the study."""
 
 
-def random_value(parameter: Parameter, draw: np.random.Generator) -> Value:
-    """A value drawn evenly from a parameter's range, in log where it says so."""
-    if isinstance(parameter, Choice):
-        return parameter.choices[int(draw.integers(len(parameter.choices)))]
-    if isinstance(parameter, Int):
-        if not parameter.log:
-            return int(draw.integers(parameter.low, parameter.high, endpoint=True))
-        return round(_between(parameter.low - 0.5, parameter.high + 0.5, draw, parameter))
-    if parameter.log:
-        return _between(parameter.low, parameter.high, draw, parameter)
-    return float(draw.uniform(parameter.low, parameter.high))
-
-
-def _between(low: float, high: float, draw: np.random.Generator, parameter: Float | Int) -> float:
-    """Drawn evenly in log; rounding at an end never leaves the range."""
-    drawn = math.exp(draw.uniform(math.log(low), math.log(high)))
-    return float(min(max(drawn, parameter.low), parameter.high))
-
-
-def _points(study: Any, trial: Any, search_space: Mapping[str, Any]) -> tuple[list[Point], int]:
+def _rows(study: Any, trial: Any, search_space: Mapping[str, Any]) -> tuple[list[Row[Trial]], int]:
     """Trials before this one in the space, and how many more are open without any values yet."""
     sign = -1.0 if study.directions[0].name == "MAXIMIZE" else 1.0
-    points: list[Point] = []
+    rows: list[Row[Trial]] = []
     waiting = 0
     for other in study.get_trials(deepcopy=False):
         if other.number >= trial.number:
@@ -180,15 +131,17 @@ def _points(study: Any, trial: Any, search_space: Mapping[str, Any]) -> tuple[li
             continue
         values = {name: to_ours(d, other.params[name]) for name, d in search_space.items()}
         complete = other.state.name == "COMPLETE"
-        points.append(
-            Point(
-                len(points),
-                values,
+        state: State = "finished" if complete else "failed"
+        rows.append(
+            Row(
+                len(rows),
+                Trial.of(values),
+                "",
+                state if other.state.is_finished() else "running",
                 sign * other.values[0] if complete else None,
-                other.state.is_finished(),
             )
         )
-    return points, min(waiting, _MOST_OPEN)
+    return rows, min(waiting, _MOST_OPEN)
 
 
 def _refuse_many_objectives(study: Any) -> None:

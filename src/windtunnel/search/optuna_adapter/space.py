@@ -3,50 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.search.optuna_adapter.library import optuna_library
-
-Value: TypeAlias = float | int | str | bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class Float:
-    """A real number from `low` to `high`, both included, searched in log where `log` is set."""
-
-    low: float
-    high: float
-    log: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Int:
-    """A whole number from `low` to `high`, both included."""
-
-    low: int
-    high: int
-    log: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """One of a few values without an order."""
-
-    choices: tuple[Value, ...]
-
-
-Parameter: TypeAlias = Float | Int | Choice
-Space: TypeAlias = Mapping[str, Parameter]
+from windtunnel.search.space import Choice, Float, Int, Parameter, Space
+from windtunnel.search.trial import Value
 
 
 def distributions(space: Space) -> dict[str, Any]:
-    """The space as Optuna's distributions."""
+    """The space as Optuna's distributions.
+
+    Raises:
+        WindtunnelError: A parameter matters only beside others, which they can't say.
+    """
     optuna = optuna_library()
     found: dict[str, Any] = {}
-    for name, parameter in space.items():
+    for name, parameter in space.parameters.items():
+        if parameter.when:
+            raise WindtunnelError(
+                f"optuna: {name} matters only beside others, and its samplers can't be told so; "
+                "make it a parameter of its own or search the branches one by one"
+            )
         if isinstance(parameter, Choice):
-            found[name] = optuna.distributions.CategoricalDistribution(parameter.choices)
+            found[name] = optuna.distributions.CategoricalDistribution(tuple(parameter.values))
         elif isinstance(parameter, Int):
             found[name] = optuna.distributions.IntDistribution(
                 parameter.low, parameter.high, log=parameter.log
@@ -58,7 +38,7 @@ def distributions(space: Space) -> dict[str, Any]:
     return found
 
 
-def space_of(distributions: Mapping[str, Any]) -> dict[str, Parameter]:
+def space_of(distributions: Mapping[str, Any]) -> Space:
     """Optuna's distributions as a space.
 
     A number with a step, which no space of ours has, counts as an Int of its steps, and a choice
@@ -75,7 +55,7 @@ def space_of(distributions: Mapping[str, Any]) -> dict[str, Parameter]:
             found[name] = Int(distribution.low, distribution.high, distribution.log)
         else:
             found[name] = Float(distribution.low, distribution.high, distribution.log)
-    return found
+    return Space(found)
 
 
 def from_ours(distribution: Any, value: Value) -> Any:

@@ -111,7 +111,7 @@ class _Search:
         return self.step.stage in ("settled", "edge")
 
 
-class LadderPolicy:
+class BracketPolicy:
     """Bracket, widen and refine in every cell, then replicate with more seeds.
 
     In a cell the learning rate comes first; every other axis follows at the best rate, then the
@@ -148,7 +148,7 @@ class LadderPolicy:
             raise WindtunnelError("ladder: two cells have the same rule and scale")
         self._places: dict[int, tuple[Run, tuple[str, int, Place] | None]] = {}
 
-    def next(self, table: Table, budget: Budget, seed: int) -> Answer:
+    def next(self, table: Table[Run], budget: Budget, seed: int) -> Answer[Run]:
         """The cheapest cell's next runs; other cells' while that one waits."""
         failed = next((row for row in table if row.state == "failed"), None)
         if failed is not None:
@@ -169,7 +169,7 @@ class LadderPolicy:
             return []
         return Stop(_summary(searches))
 
-    def lines(self, table: Table) -> dict[str, tuple[Row, ...]]:
+    def lines(self, table: Table[Run]) -> dict[str, tuple[Row[Run], ...]]:
         """The rows an optimum is fitted on: each ended cell's last learning-rate line, all seeds.
 
         Returns:
@@ -180,14 +180,14 @@ class LadderPolicy:
             for name, search in self._searches(self._losses(table)).items()
             if search.ended and search.place is not None
         }
-        lines: dict[str, list[Row]] = {name: [] for name in ended}
+        lines: dict[str, list[Row[Run]]] = {name: [] for name in ended}
         for row in table:
             found = self._place(row)
             if found is not None and found[0] in ended and found[2][1:] == ended[found[0]][1:]:
                 lines[found[0]].append(row)
         return {name: tuple(rows) for name, rows in lines.items()}
 
-    def expected_runs(self, table: Table) -> dict[str, int]:
+    def expected_runs(self, table: Table[Run]) -> dict[str, int]:
         """About how many more decisions each cell will take, for an estimate of the time left."""
         known = self._losses(table)
         searches = self._searches(known)
@@ -255,7 +255,7 @@ class LadderPolicy:
         ]
         return brackets, place
 
-    def _decisions(self, cell: Cell, search: _Search) -> list[Decision]:
+    def _decisions(self, cell: Cell, search: _Search) -> list[Decision[Run]]:
         assert search.place is not None, "only an ended cell has no place"
         number = next(n for n, axis in enumerate(self.axes) if axis.name == search.axis)
         purpose = f"{cell.name}: {search.step.stage} {search.axis}"
@@ -269,7 +269,7 @@ class LadderPolicy:
 
     def _next_replicate(
         self, cell: Cell, search: _Search | None, known: Mapping[tuple[str, int], Losses]
-    ) -> Decision | None:
+    ) -> Decision[Run] | None:
         if search is None or not search.ended or search.place is None:
             return None
         finite = [(loss, at) for at, loss in search.line.items() if loss is not None]
@@ -292,7 +292,7 @@ class LadderPolicy:
             data_seed=template.data_seed + seed,
         )
 
-    def _losses(self, table: Table) -> dict[tuple[str, int], Losses]:
+    def _losses(self, table: Table[Run]) -> dict[tuple[str, int], Losses]:
         """Losses by cell and seed, then by place on the grid."""
         known: dict[tuple[str, int], Losses] = {}
         for row in table:
@@ -304,7 +304,7 @@ class LadderPolicy:
             known.setdefault((name, seed), {})[place] = loss
         return known
 
-    def _place(self, row: Row) -> tuple[str, int, Place] | None:
+    def _place(self, row: Row[Run]) -> tuple[str, int, Place] | None:
         """The row's cell, seed and grid point; None for a run of no cell of this ladder."""
         cached = self._places.get(row.number)
         if cached is None or cached[0] is not row.run:

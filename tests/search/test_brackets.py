@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
-from windtunnel.search.conformance import SimulatedLedger, assert_policy_conforms
+from windtunnel.search.brackets import Axis, BracketPolicy, Cell
+from windtunnel.search.conformance import assert_policy_conforms
 from windtunnel.search.drive import Driver
-from windtunnel.search.ladder import Axis, Cell, LadderPolicy
+from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.table import Row
 
@@ -61,8 +62,8 @@ def bowl(run: Run, size: float = 0.0) -> float | None:
     return 3.0 + 0.03 * away**2 + noise(run, size)
 
 
-def carry_out(policy: LadderPolicy, outcome: Callable[[Run], float | None]) -> tuple[Row, ...]:
-    ledger = SimulatedLedger()
+def carry_out(policy: BracketPolicy, outcome: Callable[[Run], float | None]) -> tuple[Row, ...]:
+    ledger = MemoryLedger()
     driver = Driver(ledger, policy, lag=4, seed=0)
     while driver.advance() is None or ledger.open:
         ledger.finish(ledger.open[0], outcome(ledger.rows[ledger.open[0]].run))
@@ -74,7 +75,7 @@ def best_rate(rows: tuple[Row, ...]) -> float:
 
 
 def test_every_cell_finds_its_optimum_and_a_warm_one_in_five_or_six_runs() -> None:
-    policy = LadderPolicy(the_ladder(), [LR])
+    policy = BracketPolicy(the_ladder(), [LR])
     table = carry_out(policy, bowl)
     lines = policy.lines(table)
     assert set(lines) == {cell.name for cell in policy.cells}
@@ -85,7 +86,7 @@ def test_every_cell_finds_its_optimum_and_a_warm_one_in_five_or_six_runs() -> No
 
 
 def test_cheap_cells_come_first_and_a_warm_one_waits_for_its_start() -> None:
-    policy = LadderPolicy(reversed_ladder := the_ladder()[::-1], [LR])
+    policy = BracketPolicy(reversed_ladder := the_ladder()[::-1], [LR])
     assert policy.cells[0].cost <= policy.cells[-1].cost and len(policy.cells) == 6
     first = policy.next((), Budget(), 0)
     assert not isinstance(first, Stop)
@@ -95,7 +96,7 @@ def test_cheap_cells_come_first_and_a_warm_one_waits_for_its_start() -> None:
 
 
 def test_while_one_cell_waits_another_goes_on() -> None:
-    policy = LadderPolicy(the_ladder(), [LR])
+    policy = BracketPolicy(the_ladder(), [LR])
     first = policy.next((), Budget(), 0)
     assert not isinstance(first, Stop)
     rows = [Row(n, d.run, d.purpose, "waiting") for n, d in enumerate(first)]
@@ -105,7 +106,7 @@ def test_while_one_cell_waits_another_goes_on() -> None:
 
 
 def test_the_best_three_rates_are_trained_with_every_seed() -> None:
-    policy = LadderPolicy(the_ladder(seeds=3), [LR])
+    policy = BracketPolicy(the_ladder(seeds=3), [LR])
     for rows in policy.lines(carry_out(policy, bowl)).values():
         first = [row for row in rows if row.run.init_seed == 0]
         best = sorted((row.loss, row.run.recipe.lr) for row in first if row.loss is not None)[:3]
@@ -124,7 +125,7 @@ def two_axes(run: Run) -> float | None:
 
 def test_other_axes_follow_and_the_rate_is_checked_again() -> None:
     axes = [LR, Axis("weight_decay", 2**-6, 2**-3), Axis("beta2", 0.9, 0.99)]
-    policy = LadderPolicy(the_ladder(), axes)
+    policy = BracketPolicy(the_ladder(), axes)
     for name, rows in policy.lines(carry_out(policy, two_axes)).items():
         assert abs(math.log2(rows[0].run.recipe.weight_decay) + 2.2) <= 0.25, name
         assert abs(math.log2(1 - rows[0].run.recipe.beta2) + 5.1) <= 0.25, name
@@ -134,21 +135,21 @@ def test_other_axes_follow_and_the_rate_is_checked_again() -> None:
 def test_a_decay_of_zero_starts_at_the_low_end() -> None:
     run = template("mup", 32)
     run = run.replace(recipe=run.recipe.replace(weight_decay=0.0))
-    policy = LadderPolicy([Cell("only", run)], [LR, Axis("weight_decay", 2**-6, 2**-3)])
+    policy = BracketPolicy([Cell("only", run)], [LR, Axis("weight_decay", 2**-6, 2**-3)])
     (first, *_) = carry_out(policy, two_axes)
     assert first.run.recipe.weight_decay == 2**-6
 
 
 def test_beta2_and_warmup_stay_where_they_mean_something() -> None:
     axes = [LR, Axis("beta2", 0.6, 0.9), Axis("warmup_fraction", 0.1, 0.4)]
-    policy = LadderPolicy(the_ladder()[:1], axes)
+    policy = BracketPolicy(the_ladder()[:1], axes)
     table = carry_out(policy, lambda run: run.recipe.beta2 - run.recipe.warmup_fraction)
     assert all(0.5 <= row.run.recipe.beta2 < 1 for row in table)
     assert all(0 < row.run.recipe.warmup_fraction <= 0.5 for row in table)
 
 
 def test_an_optimum_never_reached_is_said_and_a_dead_cell_does_not_stop_the_others() -> None:
-    policy = LadderPolicy(the_ladder(), [LR])
+    policy = BracketPolicy(the_ladder(), [LR])
     table = carry_out(policy, lambda run: 1 / run.recipe.lr)
     stop = policy.next(table, Budget(), 0)
     assert isinstance(stop, Stop) and "still at the edge" in stop.reason
@@ -159,7 +160,7 @@ def test_an_optimum_never_reached_is_said_and_a_dead_cell_does_not_stop_the_othe
 
 
 def test_a_failed_run_and_a_spent_budget_stop_the_search() -> None:
-    policy = LadderPolicy(the_ladder(), [LR])
+    policy = BracketPolicy(the_ladder(), [LR])
     failed = Row(0, template("mup", 32), "x", "failed", error="data changed")
     assert policy.next([failed], Budget(), 0) == Stop("run 0 failed: data changed")
     stop = policy.next((), Budget(flops=1.0, flops_used=1.0), 0)
@@ -167,15 +168,15 @@ def test_a_failed_run_and_a_spent_budget_stop_the_search() -> None:
 
 
 def test_a_cached_policy_answers_as_a_fresh_one_at_every_prefix() -> None:
-    cached = LadderPolicy(the_ladder(seeds=2), [LR])
+    cached = BracketPolicy(the_ladder(seeds=2), [LR])
     table = carry_out(cached, bowl)
     for length in range(len(table)):
-        fresh = LadderPolicy(the_ladder(seeds=2), [LR])
+        fresh = BracketPolicy(the_ladder(seeds=2), [LR])
         assert cached.next(table[:length], Budget(), 0) == fresh.next(table[:length], Budget(), 0)
 
 
 def test_the_estimate_of_runs_to_come_is_near_and_ends_at_zero() -> None:
-    policy = LadderPolicy(the_ladder(seeds=2), [LR])
+    policy = BracketPolicy(the_ladder(seeds=2), [LR])
     table = carry_out(policy, bowl)
     assert sum(policy.expected_runs(table).values()) == 0
     assert sum(policy.expected_runs(()).values()) == pytest.approx(len(table), rel=0.2)
@@ -185,20 +186,22 @@ def test_the_estimate_of_runs_to_come_is_near_and_ends_at_zero() -> None:
 @given(size=st.floats(0, 0.05), seeds=st.integers(1, 3))
 def test_it_keeps_every_promise_of_a_policy(size: float, seeds: int) -> None:
     assert_policy_conforms(
-        lambda: LadderPolicy(the_ladder(seeds), [LR]), lambda run: bowl(run, size), lags=(4,)
+        lambda: BracketPolicy(the_ladder(seeds), [LR]), lambda run: bowl(run, size), lags=(4,)
     )
 
 
 def test_two_axes_keep_every_promise_of_a_policy() -> None:
     axes = [LR, Axis("weight_decay", 2**-6, 2**-3)]
-    assert_policy_conforms(lambda: LadderPolicy(the_ladder(2), axes), two_axes, lags=(3,), orders=2)
+    assert_policy_conforms(
+        lambda: BracketPolicy(the_ladder(2), axes), two_axes, lags=(3,), orders=2
+    )
 
 
 def test_a_ladder_that_makes_no_sense_is_refused() -> None:
     cell = the_ladder()[0]
     with pytest.raises(WindtunnelError, match="no cheaper cell"):
-        LadderPolicy([Cell("a", cell.template, warm="b")], [LR])
+        BracketPolicy([Cell("a", cell.template, warm="b")], [LR])
     with pytest.raises(WindtunnelError, match="two cells are named"):
-        LadderPolicy([cell, cell], [LR])
+        BracketPolicy([cell, cell], [LR])
     with pytest.raises(WindtunnelError, match="must be lr"):
-        LadderPolicy([cell], [Axis("weight_decay", 0.01, 1.0)])
+        BracketPolicy([cell], [Axis("weight_decay", 0.01, 1.0)])
