@@ -69,6 +69,7 @@ def tune(
     seed: int = 0,
     test_seeds: int = 3,
     workers: int = 1,
+    executor: Executor | None = None,
     parallelism: int = 1,
     seconds: float | None = None,
     **options: Any,
@@ -85,6 +86,8 @@ def tune(
         test_seeds: On how many other seeds the best values are tried again.
         workers: Processes that carry trials out. More of them change the time it takes, never the
             result; the objective then has to be a function that another process can import.
+        executor: Where trials are carried out in place of own processes, `workers` of them at a
+            time: `windtunnel.search.executors.ray_pool.RayPool()`, or one of your own.
         parallelism: How many trials a policy that decides one by one may have open at once; the
             more, the less it knows when it decides, so this does change the result.
         seconds: Decide on nothing new after so many.
@@ -107,13 +110,13 @@ def tune(
         raise WindtunnelError(
             f"tune: '{min(options)}' belongs to the policy, which is made already"
         )
-    with executor_of(objective, workers) as executor:
+    with executor or executor_of(objective, workers) as pool:
         driver = Driver(MemoryLedger[Trial](), chosen, lag=parallelism, seed=seed)
-        rows, reason = _searched(objective, driver, executor, workers, seconds)
+        rows, reason = _searched(objective, driver, pool, workers, seconds)
         best, tuning_loss = _best(chosen, rows)
         seeds = range(TEST_SEED, TEST_SEED + test_seeds)
         tried = [replace(best, seed=own, continues=None) for own in seeds]
-        tests = tuple(executor.map(loss_of, [objective] * test_seeds, tried))
+        tests = tuple(pool.map(loss_of, [objective] * test_seeds, tried))
     mean, ci90 = _mean(tests)
     return Tuned(best.values, best.fidelity, tuning_loss, tests, mean, ci90, tuple(rows), reason)
 
