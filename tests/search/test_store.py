@@ -249,6 +249,17 @@ def test_a_missing_folder_and_a_wrong_url_are_clear_lines(tmp_path: Path) -> Non
         Store("nonsense", "study", Run.from_json)
 
 
+def test_a_run_finished_elsewhere_is_recorded_once_and_never_claimed(store: Store) -> None:
+    assert store.record(900_000, a_run(0.1), "imported", FINISHED) is True
+    assert store.record(900_000, a_run(0.1), "imported", FINISHED) is False
+    (row,) = store.list()
+    assert (row.state, row.loss, row.loss_se) == ("finished", 1.5, 0.01)
+    assert store.results() == {900_000: FINISHED}
+    assert store.claim("w") is None
+    with pytest.raises(WindtunnelError, match="already another one"):
+        store.record(900_000, a_run(0.2), "imported", FINISHED)
+
+
 def test_trials_of_any_function_are_kept_as_well(tmp_path: Path) -> None:
     store = Store(study_database(tmp_path), "search", Trial.from_json)
     trials = [

@@ -163,6 +163,25 @@ def test_the_very_run_a_search_would_train_is_there_already(study: Study, bring:
     assert found is not None and found["loss"] == 3.1
 
 
+def test_a_run_trained_here_and_imported_counts_once(
+    study: Study, bring: Bring, known_law: Any, quiet: StudyProgress
+) -> None:
+    bring([f"16,16384,{2**-6!r},3.1,0"])
+    points = tune(study, quiet)["sweeps"][0]["points"]
+    (point,) = (p for p in points if (p["lr"], p["seed"]) == (2**-6, 0))
+    assert "imported" not in point  # the made-up training gave it another loss
+
+
+def test_a_result_that_the_search_found_imported_is_marked(
+    study: Study, bring: Bring, known_law: Any, quiet: StudyProgress
+) -> None:
+    recipe = study.spec.recipe.recipe(lr=2**-6)
+    run = study.run(study.rule, study.proxy(16, 16_384), recipe)
+    bring([f"16,16384,{2**-6!r},{known_law.result(run)['loss']!r},0"])
+    points = tune(study, quiet)["sweeps"][0]["points"]
+    assert [p["lr"] for p in points if p.get("imported")] == [2**-6]
+
+
 @pytest.mark.parametrize(
     ("row", "heading", "words"),
     [

@@ -173,6 +173,7 @@ def judge_axis(
     losses: Sequence[LossPaid],
     target_value: float | None,
     lines: Sequence[Hashable] | None = None,
+    joint: Drift | None = None,
 ) -> AxisVerdict:
     """Say whether the optimum transfers along one axis.
 
@@ -187,6 +188,8 @@ def judge_axis(
         losses: Loss paid at the larger scales, from `losses_paid`.
         target_value: Its value at the target; None where the runs alone are judged.
         lines: As for `drift`.
+        joint: The slope along this axis from a fit along several at once; it is taken where no
+            line holds two values.
 
     Raises:
         WindtunnelError: A value that is not positive.
@@ -194,7 +197,7 @@ def judge_axis(
     for value in values if target_value is None else (*values, target_value):
         if not (math.isfinite(value) and value > 0):
             raise WindtunnelError(f"transfer: {axis} = {value} is not a positive number")
-    line = drift(values, optima, lines)
+    line = drift(values, optima, lines) or joint
     paid = [loss for loss in losses if math.isfinite(loss.percent)]
     most = max(paid, key=lambda loss: loss.percent, default=None)
     low, high = (min(values), max(values)) if values else (None, None)

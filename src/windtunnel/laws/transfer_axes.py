@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from windtunnel.laws.optimum import Optimum
-from windtunnel.laws.transfer import AxisVerdict, judge_axis, losses_paid
+from windtunnel.laws.transfer import AxisVerdict, Drift, judge_axis, losses_paid
 
 
 def judge_lines(
@@ -14,6 +14,7 @@ def judge_lines(
     lines: Mapping[Any, Mapping[Any, Optimum]],
     base: float | None,
     target: float | None,
+    joint: Drift | None = None,
 ) -> AxisVerdict:
     """Judge an axis from the optima along it, on every line of what else was varied.
 
@@ -23,6 +24,7 @@ def judge_lines(
         base: The value whose optimum is kept; on a line without it, and where it is None, the
             line's least.
         target: The axis' value at the target; None where no target is in mind.
+        joint: As for `judge_axis`.
     """
     losses = []
     for line in lines.values():
@@ -36,6 +38,7 @@ def judge_lines(
         losses,
         target,
         [label for label, line in lines.items() for _ in line],
+        joint,
     )
 
 

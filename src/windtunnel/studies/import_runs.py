@@ -78,7 +78,7 @@ def import_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]
     found = [Sentence("Imported", text, "good" if outcome["runs"] else "warn")]
     found += [Sentence("Imported", remark) for remark in outcome["remarks"]]
     after = "" if study.read("forecast") is None else " (the forecast was made before and stays)"
-    return [*found, Sentence("Next", f"windtunnel transfer {study.folder}{after}")]
+    return [*found, Sentence("Next", f"Next: windtunnel transfer {study.folder}{after}")]
 
 
 @dataclass(frozen=True, slots=True)

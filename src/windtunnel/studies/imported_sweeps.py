@@ -67,7 +67,8 @@ def imported_summary(study: Study) -> dict[str, Any] | None:
 def with_imported(study: Study, sweeps: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The study's sweeps with imported runs among their points, and all optima fitted again.
 
-    A run that the study has trained itself counts once. Of what is searched beside the learning
+    A run that the study has trained itself counts once; one that its search found imported already
+    is marked like the others. Of what is searched beside the learning
     rate, a sweep keeps the values it has; one of imported runs alone takes its best run's.
 
     Args:
@@ -123,7 +124,13 @@ def _joined(
     imported: Sequence[ImportedRun],
     searched: Sequence[str],
 ) -> dict[str, Any]:
-    points = [] if own is None else own["points"]
+    came = {(each.run.recipe.lr, each.run.init_seed, each.loss) for each in imported}
+    points = [
+        {**point, "imported": True}
+        if (point["lr"], point["seed"], point["loss"]) in came
+        else point
+        for point in ([] if own is None else own["points"])
+    ]
     if points and own is not None:
         others = own["others"]
     else:

@@ -133,6 +133,26 @@ def test_no_two_values_with_all_else_equal_cannot_say(path: Path) -> None:
     assert "with all else equal" in found.axes[0].reason
 
 
+def test_where_no_two_sizes_share_a_length_all_axes_are_fitted_at_once(path: Path) -> None:
+    """As in ladders of so many tokens a parameter: each size has lengths of its own."""
+    draw = np.random.default_rng(0)
+    table = []
+    for width in (128, 256, 512, 1024):
+        for ratio in (1e6, 3e6, 9e6):
+            tokens = width * ratio
+            best = -6 - 0.8 * math.log2(width / 128) + 0.1 * math.log2(tokens / 1e8)
+            for k in range(-5, 6):
+                loss = 3 * math.exp(0.02 * (k / 2) ** 2 + 0.002 * draw.standard_normal())
+                table.append((width, tokens, 2.0 ** (best + k / 2), loss))
+    width, tokens = judge(path, table).axes
+    for axis, slope in ((width, -0.8), (tokens, 0.1)):
+        assert axis.slope_ci90 is not None
+        assert axis.slope_ci90[0] < slope < axis.slope_ci90[1]
+        assert axis.slope == pytest.approx(slope, abs=0.1)
+    assert (width.verdict, tokens.verdict) == ("drifts", "transfers")
+    assert "No two scales differ in width alone" in judge(path, table).remarks[0]
+
+
 def test_runs_share_the_best_runs_settings(path: Path) -> None:
     """At another weight decay the optimum lies elsewhere; it must not blur the best one's."""
     best = [(*row, 0.1) for row in rows()]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import string
+import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.reading.delimited import read_delimited
 from windtunnel.laws.reading.file import read_raw
 from windtunnel.laws.sweeps.columns import parse_sweep_columns
+from windtunnel.laws.sweeps.judge import judge_table
 from windtunnel.laws.sweeps.table import TuningTable, read_tuning_table
 
 HEADING = "width,tokens,lr,loss"
@@ -156,3 +159,34 @@ def test_every_row_is_kept_or_counted(rows: list[tuple[int, float, float | None]
     assert len(table.runs) == len(with_loss)
     assert sum(run.loss is None for run in table.runs) == sum(loss != loss for loss in with_loss)
     assert [run.lr for run in table.runs] == [lr for _, lr, loss in rows if loss is not None]
+
+
+CELLS = st.one_of(
+    st.sampled_from(
+        ["", "nan", "inf", "0", "-1", "0.01", "64", "1e9", "1.3B", "x", '"', "crashed"]
+    ),
+    st.text(string.printable, max_size=5),
+)
+KNOWN = "width dim depth steps lr opt.lr loss val/loss accuracy seed run state rule wd batch params"
+SOME_HEADINGS = st.sampled_from([*KNOWN.split(), "tokens (M)", "notes"])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(SOME_HEADINGS, min_size=1, max_size=6),
+    st.lists(st.lists(CELLS, max_size=6), max_size=5),
+)
+def test_any_table_is_judged_or_refused_in_one_line(
+    headings: list[str], rows: list[list[str]]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "runs.csv"
+        lines = [",".join(["width", "lr", "loss", *headings])]
+        for row in rows:
+            filled = [*row, *[""] * len(headings)][: len(headings)]
+            lines.append(",".join(["64", "0.01", "3.0", *filled]))
+        path.write_text("\n".join(lines), encoding="utf-8")
+        try:
+            judge_table(read_tuning_table(read_raw(path), {}))
+        except WindtunnelError as error:
+            assert "\n" not in str(error)

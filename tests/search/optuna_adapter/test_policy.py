@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,9 @@ from windtunnel.search.conformance import assert_policy_conforms
 from windtunnel.search.drive import Driver
 from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.optuna_adapter.policy import OptunaPolicy, sampler_named
+from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.space import Choice, Float, Int, Space
+from windtunnel.search.table import Row, State
 from windtunnel.search.trial import Trial
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -98,3 +101,52 @@ def test_conditions_are_refused() -> None:
 def test_an_unknown_sampler_is_refused() -> None:
     with pytest.raises(WindtunnelError, match="choose from tpe, gp, cma-es, qmc, random"):
         sampler_named("bayes")
+
+
+def row(number: int, trial: Trial, *, done: bool) -> Row[Trial]:
+    return Row(number, trial, "", "finished" if done else "waiting", 2.0 if done else None)
+
+
+def decided(parallel: int, table: list[Row[Trial]]) -> list[Trial]:
+    answer = policy("tpe", parallel=parallel).next(table, Budget(), 0)
+    assert not isinstance(answer, Stop)
+    return [decision.run for decision in answer]
+
+
+def test_it_waits_for_the_results_that_a_decision_rests_on_and_for_no_others() -> None:
+    """Three may be open: the fourth decision needs the first result, whatever else is known."""
+    table: list[Row[Trial]] = []
+    for number in range(3):
+        (trial,) = decided(3, table)
+        table.append(row(number, trial, done=False))
+    assert decided(3, table) == []
+    first = [row(0, table[0].run, done=True), *table[1:]]
+    every = [row(each.number, each.run, done=True) for each in table]
+    assert decided(3, first) == decided(3, every) != []
+
+
+def test_a_diverged_trial_is_infinitely_bad_and_a_failed_one_failed() -> None:
+    told: list[tuple[str, list[float] | None]] = []
+
+    class Listening(optuna.samplers.RandomSampler):
+        def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
+            told.append((state.name, values))
+
+    asked = OptunaPolicy(SPACE, sampler=lambda seed: Listening(seed), trials=9)
+    table: list[Row[Trial]] = []
+    ends: list[tuple[State, float | None]] = [
+        ("finished", 2.0),
+        ("diverged", None),
+        ("failed", None),
+    ]
+    for number, (state, loss) in enumerate(ends):
+        answer = asked.next(table, Budget(), 0)
+        assert not isinstance(answer, Stop)
+        table.append(Row(number, answer[0].run, "", state, loss))
+    asked.next(table, Budget(), 0)
+    assert told == [("COMPLETE", [2.0]), ("COMPLETE", [math.inf]), ("FAIL", None)]
+
+
+def test_a_spent_budget_stops_it() -> None:
+    spent = policy("tpe").next([], Budget(flops=1.0, flops_used=2.0), 0)
+    assert isinstance(spent, Stop) and "FLOPs is spent" in spent.reason

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from windtunnel.errors import WindtunnelError
+from windtunnel.laws.hyperparameters import fit_optima_law
 from windtunnel.laws.optimum import Optimum, Trial, fit_optima
 from windtunnel.laws.sweeps.table import TuningRun, TuningTable
-from windtunnel.laws.transfer import AxisVerdict
+from windtunnel.laws.transfer import AxisVerdict, Drift
 from windtunnel.laws.transfer_axes import judge_lines
 
 _LENGTHS = ("tokens", "images", "steps")
@@ -135,14 +139,17 @@ def judge_table(table: TuningTable, target: Mapping[str, float] | None = None) -
         for follower, leader in joined.items()
     ]
 
+    joint = _joint_drifts(axes, judged, known)
+    remarks += [
+        f"No two scales differ in {axis} alone, so its slope is from a fit along "
+        f"{' and '.join(joint)} at once, and what it costs isn't known."
+        for axis in judged
+        if axis in joint and not _alone(axes, joined, axis, known)
+    ]
+
     def verdict(axis: str, scales: Mapping[Scale, Optimum]) -> AxisVerdict:
-        place = axes.index(axis)
-        apart = [axes.index(a) for a in axes if a != axis and joined.get(a, a) != axis]
-        lines: dict[Scale, dict[float, Optimum]] = {}
-        for scale, optimum in sorted(scales.items()):
-            line = lines.setdefault(tuple(scale[a] for a in apart), {})
-            line[scale[place]] = optimum
-        return judge_lines(axis, lines, None, (target or {}).get(axis))
+        lines = _lines(axes, joined, axis, scales)
+        return judge_lines(axis, lines, None, (target or {}).get(axis), joint.get(axis))
 
     verdicts = [verdict(axis, known) for axis in judged]
     length = next((axis for axis in judged[1:] if axis in _LENGTHS), None)
@@ -154,6 +161,51 @@ def judge_table(table: TuningTable, target: Mapping[str, float] | None = None) -
     return TableTransfer(
         table, sweeps, tuple(verdicts), verdict(judged[0], shortest), tuple(remarks)
     )
+
+
+def _lines(
+    axes: Sequence[str], joined: Mapping[str, str], axis: str, scales: Mapping[Scale, Optimum]
+) -> dict[Scale, dict[float, Optimum]]:
+    """Optima along an axis, by the values of the axes that don't move with it."""
+    place = axes.index(axis)
+    apart = [axes.index(a) for a in axes if a != axis and joined.get(a, a) != axis]
+    lines: dict[Scale, dict[float, Optimum]] = {}
+    for scale, optimum in sorted(scales.items()):
+        lines.setdefault(tuple(scale[a] for a in apart), {})[scale[place]] = optimum
+    return lines
+
+
+def _alone(
+    axes: Sequence[str], joined: Mapping[str, str], axis: str, scales: Mapping[Scale, Optimum]
+) -> bool:
+    """Whether two scales differ along this axis and no other."""
+    return any(len(line) > 1 for line in _lines(axes, joined, axis, scales).values())
+
+
+def _joint_drifts(
+    axes: Sequence[str], judged: Sequence[str], scales: Mapping[Scale, Optimum]
+) -> dict[str, Drift]:
+    """Slopes along all judged axes from one fit; none where there are too few optima for it."""
+    bracketed = {s: o for s, o in scales.items() if o.edge is None and math.isfinite(o.se)}
+    if len(judged) < 2 or len(bracketed) < len(judged) + 2:
+        return {}
+    inputs = {
+        axis: np.array([scale[axes.index(axis)] for scale in bracketed], dtype=float)
+        for axis in judged
+    }
+    logs = np.column_stack([np.ones(len(bracketed)), *map(np.log, inputs.values())])
+    if np.linalg.matrix_rank(logs - logs.mean(axis=0)) < len(judged):
+        return {}
+    law = fit_optima_law(
+        inputs,
+        np.array([optimum.value for optimum in bracketed.values()]),
+        np.array([optimum.se for optimum in bracketed.values()]) * math.log(2),
+    )
+    errors = np.sqrt(np.diag(law.covariance))[1:]
+    return {
+        axis: Drift(slope, float(error), (low, high))
+        for (axis, (slope, low, high)), error in zip(law.exponents().items(), errors, strict=True)
+    }
 
 
 def sweeps_of(runs: Sequence[TuningRun]) -> tuple[Sweep, ...]:
