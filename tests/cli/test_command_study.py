@@ -90,3 +90,15 @@ def test_a_script_that_fails_is_quoted(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert "the command ended with status 1: no data here" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_asking_and_telling(tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text(STUDY.format(python=sys.executable))
+    asked = windtunnel("ask", tmp_path)
+    assert asked.returncode == 0 and "windtunnel tell" in asked.stdout, asked.stderr
+    answer = json.loads(windtunnel("ask", tmp_path, "--json").stdout)
+    assert answer["command"][1] == "train.py"
+    told = windtunnel("tell", tmp_path, answer["ticket"], "--loss", 2.5)
+    assert told.returncode == 0 and "reached 2.5" in told.stdout
+    wrong = windtunnel("tell", tmp_path, answer["ticket"])
+    assert wrong.returncode == 2 and "one of --loss, --diverged and --failed" in wrong.stderr

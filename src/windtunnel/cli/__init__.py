@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from windtunnel.cli import imports, laws, plans, steps, whole
+from windtunnel.cli import asking, imports, laws, plans, steps, whole
 from windtunnel.cli.output import GOOD, INTERRUPTED
 from windtunnel.errors import WindtunnelError
 
@@ -33,6 +33,8 @@ for command in (
     steps.train,
     imports.verify,
     steps.report,
+    asking.ask,
+    asking.tell,
 ):
     app.command()(command)
 app.add_typer(laws.app, name="laws")

@@ -26,6 +26,11 @@ IMPORTED_PHASE = 9
 
 COMMAND_TRAINER = "windtunnel.search.executors.run_command:run_command"
 
+
+class NotCarriedOut(Exception):  # noqa: N818  (an event, not an error of anyone's)
+    """A step waits for runs that somebody else carries out."""
+
+
 ExpectedRuns = Callable[[Table[Run]], list[Run]]
 
 
@@ -55,6 +60,7 @@ def execute(
 
     Raises:
         CannotSayError: A run failed for good, or the budget was spent before anything finished.
+        NotCarriedOut: The study's runs are handed out, and some have no result yet.
     """
     spec = study.spec
     study.begin()
@@ -76,6 +82,8 @@ def execute(
     try:
         stop = driver.advance(budget())
         if stop is None or not all(row.done for row in driver.table()):
+            if study.asked:
+                raise NotCarriedOut(step)
             with (
                 progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done()) as bar,
                 Supervisor(

@@ -40,11 +40,13 @@ class Study:
         folder: Where everything of the study is kept.
         spec: What `study.yaml` states.
         opened: When this process opened it, on the monotonic clock.
+        asked: Its runs are handed out (`windtunnel ask`), not carried out here.
     """
 
     folder: Path
     spec: StudySpec
     opened: float = field(default_factory=time.monotonic, compare=False)
+    asked: bool = False
 
     @property
     def seconds_open(self) -> float:
