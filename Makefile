@@ -56,5 +56,5 @@ $(VENV)/installed-train: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/installed-dev: $(VENV)/installed-train
 	@echo "Installing readers of other data formats, other model libraries, the test tools and the linters into $(VENV) ..."
-	@$(PIP_INSTALL) -e '.[train,data,hf,vision,optuna,dev]'
+	@$(PIP_INSTALL) -e '.[train,data,hf,vision,optuna,postgres,dev]'
 	@touch $@

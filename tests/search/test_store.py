@@ -1,8 +1,13 @@
 from __future__ import annotations
 
 import multiprocessing
+import secrets
+import threading
+import time
+from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,9 +45,26 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of a database: SQLite's file, or a PostgreSQL server's."""
+    if request.param == "sqlite":
+        return study_database(tmp_path)
+    server: Any = request.getfixturevalue("postgres")
+    return str(server.url)
+
+
 @pytest.fixture
-def store(tmp_path: Path, clock: Clock) -> Store:
-    return Store(study_database(tmp_path), "study", Run.from_json, clock=clock)
+def name() -> str:
+    """A study's name that no other test has."""
+    return f"study {secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def store(url: str, name: str, clock: Clock) -> Iterator[Store]:
+    opened = Store(url, name, Run.from_json, clock=clock)
+    yield opened
+    opened.close()
 
 
 def test_a_created_run_comes_back_as_it_was(store: Store) -> None:
@@ -58,8 +80,8 @@ def test_creating_a_decision_twice_is_a_no_op_but_another_run_is_an_error(store:
         store.create(0, a_run(0.02), "tune")
 
 
-def test_two_studies_share_a_database_without_seeing_each_other(tmp_path: Path) -> None:
-    one, two = (Store(study_database(tmp_path), name, Run.from_json) for name in ("one", "two"))
+def test_two_studies_share_a_database_without_seeing_each_other(url: str, name: str) -> None:
+    one, two = (Store(url, f"{name} {which}", Run.from_json) for which in ("one", "two"))
     one.create(0, a_run(), "tune")
     assert two.list() == ()
     assert two.claim("w") is None
@@ -195,24 +217,23 @@ def test_twins_are_never_trained_at_the_same_time(store: Store) -> None:
 
 
 def _claim_everything(
-    url: str, worker: str, together: Barrier, results: multiprocessing.Queue[list[int]]
+    url: str, name: str, worker: str, together: Barrier, results: multiprocessing.Queue[list[int]]
 ) -> None:
-    store, numbers = Store(url, "study", Run.from_json), []
+    store, numbers = Store(url, name, Run.from_json), []
     together.wait()
     while (claim := store.claim(worker)) is not None:
         numbers.append(claim.number)
     results.put(numbers)
 
 
-def test_four_processes_claim_each_of_200_runs_once(tmp_path: Path) -> None:
-    url = study_database(tmp_path)
-    store = Store(url, "study", Run.from_json)
+def test_four_processes_claim_each_of_200_runs_once(url: str, name: str) -> None:
+    store = Store(url, name, Run.from_json)
     for number in range(200):
         store.create(number, a_run(lr=1 + number), "tune")
     context = multiprocessing.get_context("spawn")
     together, results = context.Barrier(4), context.Queue()
     workers = [
-        context.Process(target=_claim_everything, args=(url, f"w{i}", together, results))
+        context.Process(target=_claim_everything, args=(url, name, f"w{i}", together, results))
         for i in range(4)
     ]
     for worker in workers:
@@ -231,6 +252,7 @@ def test_a_damaged_database_is_one_clear_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 def test_a_full_disk_is_one_clear_line(store: Store) -> None:
     engine = store._engine
     with engine.connect() as connection:
@@ -256,7 +278,7 @@ def test_a_run_finished_elsewhere_is_recorded_once_and_never_claimed(store: Stor
     assert (row.state, row.loss, row.loss_se) == ("finished", 1.5, 0.01)
     assert store.results() == {900_000: FINISHED}
     assert store.claim("w") is None
-    with pytest.raises(WindtunnelError, match="already another one"):
+    with pytest.raises(WindtunnelError, match="is already another run"):
         store.record(900_000, a_run(0.2), "imported", FINISHED)
 
 
@@ -273,3 +295,60 @@ def test_trials_of_any_function_are_kept_as_well(tmp_path: Path) -> None:
     assert claim is not None and claim.run == trials[0]
     assert Trial.of({"b": 1, "a": 2}) == Trial.of({"a": 2, "b": 1})
     assert len({trial.key for trial in trials}) == 2
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+def test_of_runs_that_are_the_same_one_is_claimed_at_a_time(url: str, name: str) -> None:
+    """Twins train in one folder: many who claim at once never get two of them."""
+    store = Store(url, name, Run.from_json)
+    for number in range(12):
+        store.create(number, a_run(0.5), "tune")
+    barrier, claimed = threading.Barrier(6), []
+
+    def claim(worker: str) -> None:
+        own = Store(url, name, Run.from_json)
+        barrier.wait()
+        claimed.append(own.claim(worker))
+        own.close()
+
+    threads = [threading.Thread(target=claim, args=(f"w{n}",)) for n in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(claim is not None for claim in claimed) == 1
+
+
+def test_a_server_that_is_restarted_is_waited_for(postgres: Any, name: str) -> None:
+    store = Store(postgres.url, name, Run.from_json)
+    store.create(0, a_run(), "tune")
+    claim = store.claim("w")
+    assert claim is not None
+    done: list[str] = []
+
+    def work() -> None:
+        for step in range(1, 40):
+            store.report(claim, step, 40, 2.0)
+            time.sleep(0.02)
+        store.finish(claim, FINISHED)
+        done.append("finished")
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    time.sleep(0.2)
+    postgres.stop()
+    time.sleep(0.8)
+    assert not done
+    postgres.start()
+    worker.join(30)
+    assert done == ["finished"]
+    assert store.results() == {0: FINISHED}
+
+
+def test_no_message_has_the_password(postgres: Any) -> None:
+    wrong = postgres.url.replace(postgres.password, "open-sesame")
+    with pytest.raises(WindtunnelError, match="password authentication failed") as refused:
+        Store(wrong, "study", Run.from_json)
+    with pytest.raises(WindtunnelError, match="not a usable database URL") as unknown:
+        Store("postgresql+nodriver://me:open-sesame@127.0.0.1/x", "study", Run.from_json)
+    assert "open-sesame" not in str(refused.value) + str(unknown.value)

@@ -170,6 +170,22 @@ def test_a_study_of_ones_own_command_knows_sizes_and_builds_nothing(make_study: 
         make_study("none", family=None, run={"command": COMMAND, "params": "0 * width"}).begin()
 
 
+def test_another_script_makes_other_runs(make_study: Any) -> None:
+    study = make_study(family=None, run=COMMAND)
+
+    def key() -> str:
+        opened = open_study(study.folder)
+        return opened.run("own", opened.target, opened.spec.recipe.recipe(lr=0.1)).key
+
+    without = key()
+    (study.folder / "train.py").write_text("one")
+    one = key()
+    (study.folder / "train.py").write_text("two")
+    assert len({without, one, key()}) == 3
+    (study.folder / "train.py").write_text("one")
+    assert key() == one
+
+
 def test_opening_by_folder_or_file(study: Study) -> None:
     assert open_study(study.folder / "study.yaml").spec == study.spec
     assert open_study(study.folder / "study.yaml").folder == study.folder

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from windtunnel.arithmetic import evaluate
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from windtunnel.scale import Scale
 
 
+_LARGEST = 10_000_000  # bytes of a file that is hashed: a script, not a program or data
+
+
 @dataclass(frozen=True)
 class CommandFamily:
     """What can be known of models that only the command builds.
@@ -22,17 +28,33 @@ class CommandFamily:
     Attributes:
         command: As the study file has it.
         params: Formula of the parameters in `width` and `depth`.
+        files: SHA-256 of the files that the command names, by the name: another script makes other
+            runs.
     """
 
     command: str
     params: str
+    files: tuple[tuple[str, str], ...] = ()
 
     name = "command"
     declarations = Declarations()
 
     def options(self) -> dict[str, JSON]:
-        """What identifies a run: the command and the formula."""
-        return {"command": self.command, "params": self.params}
+        """What identifies a run: the command, the formula and the files."""
+        files = ", ".join(f"{name} {content}" for name, content in self.files)
+        return {"command": self.command, "params": self.params, "files": files}
+
+    @staticmethod
+    def of(command: str, params: str, folder: Path) -> CommandFamily:
+        """The family of a command that is run in a folder."""
+        words = dict.fromkeys(shlex.split(command))
+        files = {word: folder / word for word in words if "{" not in word}
+        hashes = {
+            word: hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+            for word, path in files.items()
+            if path.is_file() and path.stat().st_size < _LARGEST
+        }
+        return CommandFamily(command, params, tuple(sorted(hashes.items())))
 
     def build(self, scale: Scale) -> nn.Module:
         """Not here.

@@ -1,4 +1,4 @@
-"""Opening a database so that many processes may use it at once; all that is special to SQLite."""
+"""Opening a database so that many processes may use it at once; all that is special to each."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 _BUSY_SECONDS = 30.0
+_LOCK = 20_575_493  # of Windtunnel's writers among all who lock something in a PostgreSQL database
+_GONE = (
+    *("refused", "starting up", "shutting down", "terminating connection", "server closed"),
+    *("connection is lost", "connection is closed", "could not connect", "in recovery mode"),
+    "accepting connections",
+)
 
 
 def open_engine(url: str) -> sa.Engine:
-    """An engine for `url`; on SQLite with a write-ahead log and explicit transactions."""
+    """An engine for `url`; on SQLite with a write-ahead log and explicit transactions.
+
+    On both databases transactions that write take turns: what one of them reads no other changes
+    before it has written.
+    """
     if sa.make_url(url).get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
+        return _open_server(url)
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")
@@ -35,11 +45,29 @@ def open_engine(url: str) -> sa.Engine:
     return engine
 
 
+def _open_server(url: str) -> sa.Engine:
+    engine = sa.create_engine(url, pool_pre_ping=True)
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes", False)
+        if writes and engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
+
+    return engine
+
+
 @contextmanager
 def write(engine: sa.Engine) -> Iterator[sa.Connection]:
     """A transaction that will write: committed at the end, rolled back on an exception."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
+
+
+def is_away(error: DBAPIError) -> bool:
+    """Whether a server is being restarted or can't be reached: waiting may help."""
+    text = str(error.orig).lower()
+    return error.connection_invalidated or any(words in text for words in _GONE)
 
 
 def says(error: DBAPIError) -> str:

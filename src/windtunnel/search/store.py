@@ -14,35 +14,15 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.search.database import open_engine, says, write
+from windtunnel.search import schema
+from windtunnel.search.database import is_away, open_engine, says, write
+from windtunnel.search.patience import DatabaseAwayError, patiently
 from windtunnel.search.table import Row
 from windtunnel.search.trial import P
 
 LEASE_SECONDS = 30.0
 ATTEMPTS = 3
-
-_metadata = sa.MetaData()
-_runs = sa.Table(
-    "runs",
-    _metadata,
-    sa.Column("study", sa.String, primary_key=True),
-    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("key", sa.String(32), nullable=False),
-    sa.Column("purpose", sa.String, nullable=False),
-    sa.Column("run", sa.Text, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),
-    sa.Column("fence", sa.Integer, nullable=False, default=0),
-    sa.Column("worker", sa.String),
-    sa.Column("lease_until", sa.Float, nullable=False, default=0.0),
-    sa.Column("step", sa.Integer, nullable=False, default=-1),
-    sa.Column("steps", sa.Integer, nullable=False, default=0),
-    sa.Column("progress_loss", sa.Float),
-    sa.Column("errors", sa.Integer, nullable=False, default=0),
-    sa.Column("error", sa.Text),
-    sa.Column("result", sa.Text),
-    sa.Column("loss", sa.Float),
-    sa.Column("loss_se", sa.Float),
-)
+_runs = schema.runs
 
 
 class LeaseLost(Exception):  # noqa: N818  (an event, not an error of anyone's)
@@ -112,14 +92,21 @@ class Store(Generic[P]):
         try:
             self._engine = open_engine(url)
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            raise WindtunnelError(f"store {url}: not a usable database URL ({error}).") from error
+            raise WindtunnelError(
+                f"store {_without_password(url)}: not a usable database URL ({error})."
+            ) from error
+        self._make_tables()
+
+    @patiently
+    def _make_tables(self) -> None:
         with self._writing() as connection:
-            _metadata.create_all(connection)
+            schema.metadata.create_all(connection)
 
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
 
+    @patiently
     def create(self, number: int, run: P, purpose: str) -> bool:
         """Add a waiting run as decision `number`.
 
@@ -129,29 +116,9 @@ class Store(Generic[P]):
         Raises:
             WindtunnelError: The number is taken by another run.
         """
-        with self._writing() as connection:
-            stored = connection.execute(
-                sa.select(_runs.c.key).where(self._row(number))
-            ).scalar_one_or_none()
-            if stored is None:
-                connection.execute(
-                    sa.insert(_runs).values(
-                        study=self._study,
-                        number=number,
-                        key=run.key,
-                        purpose=purpose,
-                        run=json.dumps(run.to_json()),
-                        state="waiting",
-                    )
-                )
-                return True
-        if stored != run.key:
-            raise WindtunnelError(
-                f"decision {number} is already another run. The study was begun with other "
-                "settings, data or version: start it in a new folder."
-            )
-        return False
+        return self._insert(number, run, purpose, state="waiting")
 
+    @patiently
     def record(self, number: int, run: P, purpose: str, result: Mapping[str, Any]) -> bool:
         """Add a run that was finished elsewhere, with its result, as decision `number`.
 
@@ -167,29 +134,17 @@ class Store(Generic[P]):
         Raises:
             WindtunnelError: The number is taken by another run.
         """
-        with self._writing() as connection:
-            stored = connection.execute(
-                sa.select(_runs.c.key).where(self._row(number))
-            ).scalar_one_or_none()
-            if stored is None:
-                connection.execute(
-                    sa.insert(_runs).values(
-                        study=self._study,
-                        number=number,
-                        key=run.key,
-                        purpose=purpose,
-                        run=json.dumps(run.to_json()),
-                        state=result["status"],
-                        loss=result.get("loss"),
-                        loss_se=result.get("loss_se"),
-                        result=json.dumps(dict(result), allow_nan=False),
-                    )
-                )
-                return True
-        if stored != run.key:
-            raise WindtunnelError(f"run {number} is already another one; import the table again.")
-        return False
+        return self._insert(
+            number,
+            run,
+            purpose,
+            state=result["status"],
+            loss=result.get("loss"),
+            loss_se=result.get("loss_se"),
+            result=json.dumps(dict(result), allow_nan=False),
+        )
 
+    @patiently
     def claim(self, worker: str, lease_seconds: float = LEASE_SECONDS) -> Claim[P] | None:
         """Take the lowest-numbered run that waits or whose lease has ended.
 
@@ -243,6 +198,7 @@ class Store(Generic[P]):
                 run = self._run(found.number, found.run)
                 return Claim(found.number, run, worker, found.fence + 1, lease_seconds)
 
+    @patiently
     def report(self, claim: Claim[P], step: int, steps: int, loss: float | None) -> None:
         """Say how far the run is; the lease is extended only if `step` has grown.
 
@@ -259,6 +215,7 @@ class Store(Generic[P]):
             progress_loss=loss,
         )
 
+    @patiently
     def renew(self, claim: Claim[P]) -> None:
         """Extend a lease that ended during one long step, if nobody took the run meanwhile.
 
@@ -267,6 +224,7 @@ class Store(Generic[P]):
         """
         self._change(claim, lease_until=self._clock() + claim.lease_seconds)
 
+    @patiently
     def finish(self, claim: Claim[P], result: Mapping[str, Any]) -> None:
         """Record the result; doing so twice changes nothing.
 
@@ -291,6 +249,7 @@ class Store(Generic[P]):
             if not done:
                 self._refuse_unless(connection, claim, ("finished", "diverged"))
 
+    @patiently
     def fail(self, claim: Claim[P], message: str, *, hopeless: bool = False) -> None:
         """Record that training raised an error; the run waits again until the third time.
 
@@ -310,6 +269,7 @@ class Store(Generic[P]):
             state=sa.case((_runs.c.errors + 1 >= limit, "failed"), else_="waiting"),
         )
 
+    @patiently
     def requeue(self, claim: Claim[P]) -> None:
         """Give the run back at a graceful stop.
 
@@ -318,6 +278,7 @@ class Store(Generic[P]):
         """
         self._change(claim, state="waiting", worker=None)
 
+    @patiently
     def release(self, worker: str, message: str | None = None) -> list[int]:
         """Give back what a dead worker held, at once instead of when its lease ends.
 
@@ -341,6 +302,7 @@ class Store(Generic[P]):
             connection.execute(sa.update(_runs).where(*held).values(values))
         return list(numbers)
 
+    @patiently
     def retry_failed(self) -> None:
         """Let failed runs wait again: a person has seen the error and asked to go on."""
         with self._writing() as connection:
@@ -350,6 +312,7 @@ class Store(Generic[P]):
                 .values(state="waiting", errors=0, error=None)
             )
 
+    @patiently
     def list(self) -> tuple[Row[P], ...]:
         """Every run by number."""
         c = _runs.c
@@ -370,6 +333,7 @@ class Store(Generic[P]):
             for row in found
         )
 
+    @patiently
     def progress(self) -> tuple[Progress, ...]:
         """Every run in training, by number."""
         c = _runs.c
@@ -385,6 +349,7 @@ class Store(Generic[P]):
             for row in found
         )
 
+    @patiently
     def results(self) -> dict[int, dict[str, Any]]:
         """The full result of every finished or diverged run, by number."""
         query = sa.select(_runs.c.number, _runs.c.result).where(
@@ -393,6 +358,23 @@ class Store(Generic[P]):
         with self._reading() as connection:
             found = connection.execute(query).all()
         return {row.number: json.loads(row.result) for row in found}
+
+    def _insert(self, number: int, run: P, purpose: str, **values: Any) -> bool:
+        with self._writing() as connection:
+            stored = connection.execute(
+                sa.select(_runs.c.key).where(self._row(number))
+            ).scalar_one_or_none()
+            if stored is None:
+                own = {"study": self._study, "number": number, "key": run.key, "purpose": purpose}
+                text = json.dumps(run.to_json())
+                connection.execute(sa.insert(_runs).values(**own, run=text, **values))
+                return True
+        if stored != run.key:
+            raise WindtunnelError(
+                f"decision {number} is already another run. The study was begun with other "
+                "settings, data or version: start it in a new folder."
+            )
+        return False
 
     def _row(self, number: int) -> sa.ColumnElement[bool]:
         return sa.and_(_runs.c.study == self._study, _runs.c.number == number)
@@ -444,4 +426,13 @@ class Store(Generic[P]):
             yield
         except DBAPIError as error:
             place = self._engine.url.render_as_string(hide_password=True)
-            raise WindtunnelError(f"store {place}: {says(error)}") from error
+            kind = DatabaseAwayError if is_away(error) else WindtunnelError
+            raise kind(f"store {place}: {says(error)}") from error
+
+
+def _without_password(url: str) -> str:
+    """As it may be shown; a text that is no URL at all has no password to hide."""
+    try:
+        return sa.make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return url

@@ -102,7 +102,9 @@ class Study:
                 cannot build.
         """
         if self.spec.run is not None:
-            family: Family = CommandFamily(self.spec.run.command, self.spec.run.params)
+            family: Family = CommandFamily.of(
+                self.spec.run.command, self.spec.run.params, self.folder
+            )
         else:
             assert self.spec.family is not None, "a study has a family or a command"
             family = build_family(

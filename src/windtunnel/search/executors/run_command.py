@@ -66,7 +66,7 @@ def run_command(
             process = subprocess.Popen(
                 words,
                 cwd=folder.parents[1],
-                env={**os.environ, FOLDER: str(folder)},
+                env=_environment(spec, folder),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -88,6 +88,16 @@ def run_command(
     result = _result(run, spec, rows, time.monotonic() - begun, words)
     write_json(folder / "result.json", result)
     return result
+
+
+# What the supervisor sets for workers that share a machine; a command alone has all of it.
+_SHARING = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def _environment(spec: StudySpec, folder: Path) -> dict[str, str]:
+    alone = spec.workers in ("auto", 1)
+    kept = {k: v for k, v in os.environ.items() if not (alone and k in _SHARING)}
+    return {**kept, FOLDER: str(folder)}
 
 
 def _watch(

@@ -1,0 +1,97 @@
+"""A real PostgreSQL server, started as an unprivileged user, for tests of the store."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_HOMES = ("/usr/lib/postgresql", "/usr/local/pgsql")
+
+
+@dataclass
+class PostgresServer:
+    """A server that can be stopped and started again."""
+
+    programs: Path
+    folder: Path
+    port: int
+    password: str
+    user: int | None
+
+    @property
+    def url(self) -> str:
+        """Of a database that is there from the start."""
+        return f"postgresql+psycopg://tester:{self.password}@127.0.0.1:{self.port}/postgres"
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        self._control("start", "-w", "-o", f"-p {self.port} -c listen_addresses=127.0.0.1 -k ''")
+
+    def stop(self) -> None:
+        """Stop it at once, breaking off every connection."""
+        self._control("stop", "-m", "immediate")
+
+    def _control(self, *arguments: str) -> None:
+        log = self.folder / "log"
+        self.run("pg_ctl", "-D", str(self.folder / "data"), "-l", str(log), "-s", *arguments)
+
+    def run(self, program: str, *arguments: str) -> None:
+        """Run one of its programs as its own user."""
+        subprocess.run(
+            [str(self.programs / program), *arguments],
+            check=True,
+            user=self.user,
+            group=self.user,
+            extra_groups=[] if self.user is not None else None,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+        )
+
+
+def _programs() -> Path | None:
+    found = shutil.which("initdb")
+    if found is not None:
+        return Path(found).resolve().parent
+    newest = sorted(path for home in _HOMES for path in Path(home).glob("*/bin/initdb"))
+    return newest[-1].parent if newest else None
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A fresh server with a password; the test is skipped where there is none."""
+    pytest.importorskip("psycopg", reason="pip install 'windtunnel[postgres]'")
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL isn't installed here (Debian: apt-get install postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="windtunnel-postgres-"))
+    user = None
+    if os.getuid() == 0:  # it refuses to run as root
+        user = pwd.getpwnam("nobody").pw_uid
+        os.chown(folder, user, -1)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    password = secrets.token_hex(8)
+    (folder / "password").write_text(password)
+    (folder / "password").chmod(0o644)
+    server = PostgresServer(programs, folder, port, password, user)
+    options = ("-U", "tester", "-A", "scram-sha-256", "--pwfile", str(folder / "password"))
+    server.run("initdb", "-D", str(folder / "data"), *options, "--no-sync")
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        time.sleep(0.1)
+        shutil.rmtree(folder, ignore_errors=True)
