@@ -102,3 +102,16 @@ def test_asking_and_telling(tmp_path: Path) -> None:
     assert told.returncode == 0 and "reached 2.5" in told.stdout
     wrong = windtunnel("tell", tmp_path, answer["ticket"])
     assert wrong.returncode == 2 and "one of --loss, --diverged and --failed" in wrong.stderr
+
+
+def test_its_runs_are_listed(study: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = study
+    runs = json.loads(windtunnel("runs", folder, "--json").stdout)
+    assert len(runs) == summary["cost"]["runs"]
+    assert {run["step"] for run in runs} == {"tune", "fit", "target"}
+    assert sum(run["flops"] for run in runs if run["step"] == "target") == runs[-1]["flops"]
+    printed = windtunnel("runs", "list", folder)
+    assert printed.returncode == 0
+    assert f"{len(runs)} of {len(runs)} runs have a result" in printed.stdout
+    nothing = windtunnel("runs", folder / "nowhere")
+    assert nothing.returncode == 2 and "no such study" in nothing.stderr

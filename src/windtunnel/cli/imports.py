@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from windtunnel.cli.output import AsJson, StudyPath, end_with, open_study, say, show
 from windtunnel.errors import WindtunnelError
@@ -82,7 +84,32 @@ def verify(
     end_with(outcome["verdict"])
 
 
-runs = typer.Typer(name="runs", help="The runs of a study.", no_args_is_help=True)
+class _ListByDefault(TyperGroup):
+    """`windtunnel runs STUDY` lists; what else may be done with runs has a name."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `list` before a study's folder."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
+runs = typer.Typer(
+    name="runs", cls=_ListByDefault, help="The runs of a study.", no_args_is_help=True
+)
+
+
+@runs.command("list")
+def list_(study: StudyPath, as_json: AsJson = False) -> None:
+    """List a study's runs; `windtunnel runs STUDY` does the same."""
+    from windtunnel.report.runs import print_runs
+    from windtunnel.studies.list_runs import list_runs
+
+    found = list_runs(open_study(study, trains=False))
+    if as_json:
+        print(json.dumps(found, indent=2, allow_nan=False))
+    else:
+        print_runs(found)
 
 
 @runs.command("import")

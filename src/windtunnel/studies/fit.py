@@ -85,7 +85,7 @@ def _between(study: Study, optima: Optima) -> dict[tuple[int, int], Any]:
         (width, units)
         for units in ladder.units[1:-1]
         for width in ladder.width
-        if any(tuned == width for tuned, _ in optima)
+        if any(tuned == width for tuned, _ in optima) and (width, units) not in optima
     ]
     return {
         (width, units): study.run(
