@@ -20,6 +20,11 @@ def write(name: str, content: Any, page: str, indent: int = 2) -> None:
     (RESULTS / f"{name}.md").write_text(page)
 
 
+def read(path: Path) -> Any:
+    """What was committed before."""
+    return json.loads(path.read_text())
+
+
 def environment() -> dict[str, Any]:
     """Where and when something that torch computes is timed."""
     import torch
