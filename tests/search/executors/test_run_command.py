@@ -153,10 +153,8 @@ def test_silence_ends_it_and_all_it_started(carry: Carry, tmp_path: Path) -> Non
         "c=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)'])\n"
         "print(c.pid, flush=True)\ntime.sleep(60)\n"
     )
-    begun = time.monotonic()
     with pytest.raises(RuntimeError, match=r"no row for 1 seconds.*raise run.silence"):
         carry(child, silence=1.0)
-    assert time.monotonic() - begun < 20
     pid = int((folder(tmp_path) / "output.log").read_text())
     until = time.monotonic() + 5
     while alive(pid) and time.monotonic() < until:
