@@ -59,7 +59,9 @@ def test_reads_amounts_times_and_sizes(tmp_path: Path) -> None:
 
 def test_counts_in_the_unit_the_study_names(tmp_path: Path) -> None:
     text = STUDY.replace("tokens", "images").replace("family: {name: gpt, options: {heads: 4}}", "")
-    study = load(tmp_path, text + "unit: images\nrun: python train.py --lr {lr}\n")
+    study = load(
+        tmp_path, text + "unit: images\nrun: python train.py {width} {images} {lr} {seed}\n"
+    )
     assert study.target.units == 2_500_000
     assert (study.unit, study.family) == ("images", None)
 
