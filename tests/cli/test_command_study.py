@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,61 @@ def test_its_runs_are_listed(study: tuple[Path, dict[str, Any]]) -> None:
     assert f"{len(runs)} of {len(runs)} runs have a result" in printed.stdout
     nothing = windtunnel("runs", folder / "nowhere")
     assert nothing.returncode == 2 and "no such study" in nothing.stderr
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database that two folders share."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'shared.db'}"
+    server: Any = request.getfixturevalue("postgres")
+    return str(server.url)
+
+
+def begin(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*WINDTUNNEL, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_two_machines_share_a_study_and_the_table_is_the_same(
+    study: tuple[Path, dict[str, Any]], shared: str, tmp_path: Path
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir()
+    (here / "study.yaml").write_text(
+        STUDY.format(python=sys.executable).replace("workers: 2", "workers: 1")
+    )
+    slow = SCRIPT.replace("import windtunnel\n", "import windtunnel, time\ntime.sleep(0.1)\n")
+    (here / "train.py").write_text(slow)
+    main = begin("run", here, "--store", shared, "--json")
+    until = time.monotonic() + 60
+    while not (here / "shared.json").exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    name = json.loads((here / "shared.json").read_text())["study"]
+    (there / name).mkdir(parents=True)
+    (there / name / "train.py").write_text(slow)
+    time.sleep(1.0)
+    join = ("work", shared, "--study", name, "--folder", there)
+    other = begin(*join, "--workers", 1, "--idle", 10)
+    output, errors = main.communicate(timeout=300)
+    assert main.returncode == 0, errors
+    other.terminate()
+    words, trouble = other.communicate(timeout=60)
+    assert other.returncode == 0, trouble
+    assert "running runs were given back" in words
+    assert list((there / name / "runs").iterdir()), "the other machine took part"
+    summary, alone = json.loads(output), study[1]
+    assert summary["tuned"]["lr"] == alone["tuned"]["lr"]
+    assert summary["forecast"]["loss"] == alone["forecast"]["loss"]
+    assert not (here / "study.db").exists()
+    (there / name / "train.py").write_text("print('another')")
+    refused = windtunnel(*join)
+    assert refused.returncode == 2 and "aren't the study's" in refused.stderr
+    unknown = windtunnel("work", shared, "--study", "nobody", "--folder", there)
+    assert unknown.returncode == 2 and f"there are {name}" in unknown.stderr.replace("\n", " ")

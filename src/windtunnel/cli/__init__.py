@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from windtunnel.cli import asking, imports, laws, plans, steps, whole
+from windtunnel.cli import asking, imports, laws, plans, steps, whole, work
 from windtunnel.cli.output import GOOD, INTERRUPTED
 from windtunnel.errors import WindtunnelError
 
@@ -35,6 +35,7 @@ for command in (
     steps.report,
     asking.ask,
     asking.tell,
+    work.work,
 ):
     app.command()(command)
 app.add_typer(laws.app, name="laws")

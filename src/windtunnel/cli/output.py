@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,8 +29,25 @@ TimeLimit = Annotated[
 ]
 
 
-def open_study(path: Path, time: str | None = None, *, trains: bool = True) -> Study:
+StoreUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        metavar="URL",
+        help="A database that machines share, such as postgresql+psycopg://user@host/name; also "
+        "$WINDTUNNEL_STORE. `windtunnel work URL` joins from another machine.",
+    ),
+]
+
+
+def open_study(
+    path: Path, time: str | None = None, *, trains: bool = True, store: str | None = None
+) -> Study:
     """Open a study; say at once if there is no torch, not in the first step that builds a model."""
+    if store is not None:
+        from windtunnel.search.study_store import STORE_VARIABLE
+
+        os.environ[STORE_VARIABLE] = store
     from windtunnel.studies.study import open_study as open_folder
     from windtunnel.torch_version import require_torch
 

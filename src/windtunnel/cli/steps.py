@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from windtunnel.cli.output import (
     AsJson,
+    StoreUrl,
     StudyPath,
     TimeLimit,
     end_with,
@@ -14,23 +15,27 @@ from windtunnel.cli.output import (
 )
 
 
-def tune(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> None:
+def tune(
+    study: StudyPath, time: TimeLimit = None, store: StoreUrl = None, as_json: AsJson = False
+) -> None:
     """Search the hyperparameters on the ladder of small scales, cheapest first."""
     from windtunnel.studies.tune import tune as run_tune
     from windtunnel.studies.words import tune_sentences
 
-    opened = open_study(study, time)
+    opened = open_study(study, time, store=store)
     with progress_bar(as_json) as progress:
         outcome = run_tune(opened, progress)
     say(outcome, tune_sentences(outcome, opened), as_json)
 
 
-def fit(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> None:
+def fit(
+    study: StudyPath, time: TimeLimit = None, store: StoreUrl = None, as_json: AsJson = False
+) -> None:
     """Train the ladder's lengths between the tuned ones, so that a law can be fitted."""
     from windtunnel.studies.fit import fit as run_fit
     from windtunnel.studies.words import fit_sentences
 
-    opened = open_study(study, time)
+    opened = open_study(study, time, store=store)
     with progress_bar(as_json) as progress:
         outcome = run_fit(opened, progress)
     say(outcome, fit_sentences(outcome), as_json)
@@ -47,12 +52,12 @@ def forecast(study: StudyPath, as_json: AsJson = False) -> None:
     end_with(outcome["verdict"])
 
 
-def train(study: StudyPath, as_json: AsJson = False) -> None:
+def train(study: StudyPath, store: StoreUrl = None, as_json: AsJson = False) -> None:
     """Train the target once, and hold the forecast against what happened."""
     from windtunnel.studies.target import train_target
     from windtunnel.studies.words import target_sentence
 
-    opened = open_study(study)
+    opened = open_study(study, store=store)
     with progress_bar(as_json) as progress:
         outcome = train_target(opened, progress)
     say(outcome, [target_sentence(outcome, opened)], as_json)

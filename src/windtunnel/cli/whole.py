@@ -10,6 +10,7 @@ import typer
 
 from windtunnel.cli.output import (
     AsJson,
+    StoreUrl,
     StudyPath,
     TimeLimit,
     end_with,
@@ -53,9 +54,14 @@ def init(
     )
 
 
-def run(study: StudyPath, time: TimeLimit = None, as_json: AsJson = False) -> None:
+def run(
+    study: StudyPath,
+    time: TimeLimit = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
+) -> None:
     """Run every step of a study: check, tune, transfer, fit, forecast, train, report."""
-    _carry_out(open_study(study, time), as_json)
+    _carry_out(open_study(study, time, store=store), as_json)
 
 
 def _carry_out(study: Study, as_json: bool) -> None:

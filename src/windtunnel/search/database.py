@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
+
+from windtunnel.search.network_folder import refuse_network_folder
 
 _BUSY_SECONDS = 30.0
 _LOCK = 20_575_493  # of Windtunnel's writers among all who lock something in a PostgreSQL database
@@ -24,8 +27,11 @@ def open_engine(url: str) -> sa.Engine:
     On both databases transactions that write take turns: what one of them reads no other changes
     before it has written.
     """
-    if sa.make_url(url).get_backend_name() != "sqlite":
+    address = sa.make_url(url)
+    if address.get_backend_name() != "sqlite":
         return _open_server(url)
+    if address.database and address.database != ":memory:":
+        refuse_network_folder(Path(address.database))
     engine = sa.create_engine(url, connect_args={"timeout": _BUSY_SECONDS})
 
     @sa.event.listens_for(engine, "connect")

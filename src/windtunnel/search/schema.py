@@ -1,4 +1,4 @@
-"""The store's one table: a row a decision."""
+"""The store's tables: a row a decision, and a row a study that machines share."""
 
 from __future__ import annotations
 
@@ -25,4 +25,11 @@ runs = sa.Table(
     sa.Column("result", sa.Text),
     sa.Column("loss", sa.Float),
     sa.Column("loss_se", sa.Float),
+)
+studies = sa.Table(
+    "studies",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("spec", sa.Text, nullable=False),
+    sa.Column("data_hash", sa.String, nullable=False),
 )

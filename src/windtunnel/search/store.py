@@ -99,7 +99,7 @@ class Store(Generic[P]):
 
     @patiently
     def _make_tables(self) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             schema.metadata.create_all(connection)
 
     def close(self) -> None:
@@ -173,11 +173,11 @@ class Store(Generic[P]):
             .order_by(_runs.c.number)
             .limit(1)
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             if connection.execute(candidate).first() is None:
                 return None  # asked far more often than anything waits: don't take the write lock
         while True:
-            with self._writing() as connection:
+            with self.writing() as connection:
                 found = connection.execute(candidate).first()
                 if found is None:
                     return None
@@ -236,7 +236,7 @@ class Store(Generic[P]):
         Raises:
             LeaseLost: The claim is no longer the newest.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             done = self._update(
                 connection,
                 claim,
@@ -297,7 +297,7 @@ class Store(Generic[P]):
             values["errors"] = _runs.c.errors + 1
             values["error"] = message
             values["state"] = sa.case((_runs.c.errors + 1 >= ATTEMPTS, "failed"), else_="waiting")
-        with self._writing() as connection:
+        with self.writing() as connection:
             numbers = connection.execute(sa.select(_runs.c.number).where(*held)).scalars().all()
             connection.execute(sa.update(_runs).where(*held).values(values))
         return list(numbers)
@@ -305,7 +305,7 @@ class Store(Generic[P]):
     @patiently
     def retry_failed(self) -> None:
         """Let failed runs wait again: a person has seen the error and asked to go on."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(
                 sa.update(_runs)
                 .where(_runs.c.study == self._study, _runs.c.state == "failed")
@@ -318,7 +318,7 @@ class Store(Generic[P]):
         c = _runs.c
         columns = (c.number, c.run, c.purpose, c.state, c.loss, c.loss_se, c.error)
         query = sa.select(*columns).where(c.study == self._study).order_by(c.number)
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(query).all()
         return tuple(
             Row(
@@ -342,7 +342,7 @@ class Store(Generic[P]):
             .where(c.study == self._study, c.state == "running")
             .order_by(c.number)
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(query).all()
         return tuple(
             Progress(row.number, max(row.step, 0), row.steps, row.progress_loss, row.worker)
@@ -355,12 +355,12 @@ class Store(Generic[P]):
         query = sa.select(_runs.c.number, _runs.c.result).where(
             _runs.c.study == self._study, _runs.c.result.is_not(None)
         )
-        with self._reading() as connection:
+        with self.reading() as connection:
             found = connection.execute(query).all()
         return {row.number: json.loads(row.result) for row in found}
 
     def _insert(self, number: int, run: P, purpose: str, **values: Any) -> bool:
-        with self._writing() as connection:
+        with self.writing() as connection:
             stored = connection.execute(
                 sa.select(_runs.c.key).where(self._row(number))
             ).scalar_one_or_none()
@@ -397,7 +397,7 @@ class Store(Generic[P]):
         return changed.rowcount == 1
 
     def _change(self, claim: Claim[P], **values: Any) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             if not self._update(connection, claim, **values):
                 self._refuse_unless(connection, claim, ())
 
@@ -411,12 +411,14 @@ class Store(Generic[P]):
             raise LeaseLost(f"run {claim.number} is {row.state} and no longer {claim.worker}'s")
 
     @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that writes, its errors in words."""
         with self._explained(), write(self._engine) as connection:
             yield connection
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads, its errors in words."""
         with self._explained(), self._engine.connect() as connection:
             yield connection
 

@@ -13,11 +13,12 @@ from windtunnel.search.drive import PHASE_SIZE, Driver
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
 from windtunnel.search.executors.worker import TRAINER
 from windtunnel.search.policy import Budget, Policy
+from windtunnel.search.shared_studies import SharedStudy, share_study
 from windtunnel.search.store import LEASE_SECONDS, Store
-from windtunnel.search.study_store import study_store
+from windtunnel.search.study_store import has_store, shared_name, shared_url, study_store
 from windtunnel.search.table import Table
 from windtunnel.spec import StudySpec
-from windtunnel.studies.study import Study
+from windtunnel.studies.study import STUDY_FILE, Study
 
 # Decisions of earlier phases have lower numbers, and workers take the lowest first.
 PHASES = {"tune": 0, "fit": 1, "target": 2}
@@ -65,8 +66,11 @@ def execute(
     spec = study.spec
     study.begin()
     store = study_store(study.folder)
+    if shared_url() is not None:
+        text = (study.folder / STUDY_FILE).read_text(encoding="utf-8")
+        share_study(store, SharedStudy(shared_name(study.folder), text, study.data_hash))
     driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
-    trainer, devices, lease_seconds = _trainer(spec, alone)
+    trainer, devices, lease_seconds = trainer_of(spec, alone=alone)
     meter = _Meter(store, driver, expected)
 
     def budget() -> Budget:
@@ -110,7 +114,7 @@ def execute(
     return table, stop.reason
 
 
-def _trainer(spec: StudySpec, alone: bool) -> tuple[str, list[str], float]:
+def trainer_of(spec: StudySpec, *, alone: bool) -> tuple[str, list[str], float]:
     """What trains a run, on which devices, and how long a worker may be silent.
 
     A command takes what it needs of the machine, so there is one at a time unless the study says
@@ -127,7 +131,7 @@ def _trainer(spec: StudySpec, alone: bool) -> tuple[str, list[str], float]:
 def results(study: Study) -> dict[str, list[dict[str, Any]]]:
     """Every finished run's result by step, each with its run under `run`; none imported."""
     found: dict[str, list[dict[str, Any]]] = {step: [] for step in PHASES}
-    if not (study.folder / "study.db").exists():
+    if not has_store(study.folder):
         return found
     store = study_store(study.folder)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 from windtunnel.errors import WindtunnelError
 from windtunnel.search.optuna_adapter.address import parse_address
 from windtunnel.search.optuna_adapter.export import export_runs
-from windtunnel.search.study_store import study_store
+from windtunnel.search.study_store import has_store, study_store
 from windtunnel.studies.study import Study
 
 
@@ -24,7 +24,7 @@ def export_to_optuna(study: Study, address: str) -> dict[str, Any]:
     Raises:
         WindtunnelError: The study has no runs yet, Optuna is missing, or the storage can't be used.
     """
-    if not (study.folder / "study.db").exists():
+    if not has_store(study.folder):
         raise WindtunnelError(
             f"{study.folder}: has no runs yet; first run `windtunnel tune {study.folder}`"
         )

@@ -10,7 +10,7 @@ from windtunnel.laws.optimum import Trial, fit_optima
 from windtunnel.laws.sweeps.judge import optimum_json
 from windtunnel.scale import Run
 from windtunnel.search.drive import PHASE_SIZE
-from windtunnel.search.study_store import study_store
+from windtunnel.search.study_store import has_store, study_store
 from windtunnel.studies.execute import IMPORTED_PHASE
 from windtunnel.studies.study import Study
 
@@ -37,7 +37,7 @@ class ImportedRun:
 
 def imported_runs(study: Study) -> list[ImportedRun]:
     """Every imported run, in the order in which they came."""
-    if not (study.folder / "study.db").exists():
+    if not has_store(study.folder):
         return []
     store = study_store(study.folder)
     try:

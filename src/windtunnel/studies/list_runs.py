@@ -6,7 +6,7 @@ from typing import Any
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.search.drive import PHASE_SIZE
-from windtunnel.search.study_store import study_store
+from windtunnel.search.study_store import has_store, study_store
 from windtunnel.studies.execute import IMPORTED_PHASE, step_of
 from windtunnel.studies.study import Study
 
@@ -22,7 +22,7 @@ def list_runs(study: Study) -> list[dict[str, Any]]:
     Raises:
         WindtunnelError: The study has decided on no run yet.
     """
-    if not (study.folder / "study.db").exists():
+    if not has_store(study.folder):
         raise WindtunnelError(f"runs: {study.folder} has no runs yet; windtunnel tune begins them")
     store = study_store(study.folder)
     try:

@@ -43,6 +43,7 @@ class Supervisor:
         trainer: `module:function` that trains one run.
         threads: CPU threads of each worker.
         lease_seconds: How long a claim lasts without progress.
+        again: Whether runs that failed for good wait again: a person has seen why.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class Supervisor:
         trainer: str = TRAINER,
         threads: int = 1,
         lease_seconds: float = LEASE_SECONDS,
+        again: bool = True,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -61,6 +63,7 @@ class Supervisor:
         self._trainer = trainer
         self._threads = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         self._lease_seconds = lease_seconds
+        self._again = again
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._idle_deaths = 0
         self._deaths: Counter[int] = Counter()
@@ -68,7 +71,8 @@ class Supervisor:
     def __enter__(self) -> Self:
         """Free what a killed supervisor's workers held, let failed runs wait again, and start."""
         self._release_orphans()
-        self._store.retry_failed()
+        if self._again:
+            self._store.retry_failed()
         for index in range(len(self._devices)):
             self._start(index)
         return self
