@@ -10,27 +10,11 @@ from windtunnel.errors import WindtunnelError
 # Of these, locks and shared memory between machines are missing or unreliable, which SQLite's
 # write-ahead log needs (sqlite.org/wal.html, "all processes must be on the same host").
 _NETWORKS = frozenset(
-    [
-        "nfs",
-        "nfs4",
-        "cifs",
-        "smb3",
-        "smbfs",
-        "lustre",
-        "gpfs",
-        "beegfs",
-        "ceph",
-        "afs",
-        "glusterfs",
-        "orangefs",
-        "pvfs2",
-        "fuse.sshfs",
-        "fuse.glusterfs",
-        "fuse.ceph",
-        "fuse.s3fs",
-        "fuse.gcsfuse",
-        "fuse.rclone",
-    ]
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs"),
+        *("glusterfs", "orangefs", "pvfs2", "fuse.sshfs", "fuse.glusterfs", "fuse.ceph"),
+        *("fuse.s3fs", "fuse.gcsfuse", "fuse.rclone"),
+    }
 )
 _MOUNTS = Path("/proc/self/mountinfo")
 
