@@ -169,6 +169,9 @@ def test_two_machines_share_a_study_and_the_table_is_the_same(
     assert summary["tuned"]["lr"] == alone["tuned"]["lr"]
     assert summary["forecast"]["loss"] == alone["forecast"]["loss"]
     assert not (here / "study.db").exists()
+    elsewhere = windtunnel("runs", here)
+    assert elsewhere.returncode == 2
+    assert "in a shared database; set WINDTUNNEL_STORE" in elsewhere.stderr
     (there / name / "train.py").write_text("print('another')")
     refused = windtunnel(*join)
     assert refused.returncode == 2 and "aren't the study's" in refused.stderr

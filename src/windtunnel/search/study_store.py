@@ -27,8 +27,16 @@ def shared_url() -> str | None:
 
 
 def study_store(folder: Path) -> Store[Run]:
-    """Open, or make, the store of the study in `folder`."""
+    """Open, or make, the store of the study in `folder`.
+
+    Raises:
+        WindtunnelError: Its runs are in a shared database, and nobody said where that is.
+    """
     url = shared_url()
+    if url is None and (folder / SHARED_NAME).exists():
+        raise WindtunnelError(
+            f"{folder}: this study's runs are in a shared database; set {STORE_VARIABLE} to its URL"
+        )
     if url is None:
         return Store(study_database(folder), _ONLY_STUDY, Run.from_json)
     return Store(url, shared_name(folder), Run.from_json)
@@ -36,7 +44,9 @@ def study_store(folder: Path) -> Store[Run]:
 
 def has_store(folder: Path) -> bool:
     """Whether there may be runs of the study in `folder`; asking makes no database."""
-    return shared_url() is not None or (folder / "study.db").exists()
+    return shared_url() is not None or any(
+        (folder / name).exists() for name in ("study.db", SHARED_NAME)
+    )
 
 
 def shared_name(folder: Path) -> str:
