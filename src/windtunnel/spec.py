@@ -26,6 +26,8 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Recipe, Scale
 
 UNITS = ("tokens", "images", "steps")
+# Sweeps of the learning rate along the ladder, each begun where the last one's optimum was.
+BRACKETS = "brackets"
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 
 
@@ -55,6 +57,11 @@ def _seconds(value: Any) -> Any:
 def _command_alone(value: Any) -> Any:
     """A command by itself is one with the usual settings."""
     return {"command": value} if isinstance(value, str) else value
+
+
+def _policy_alone(value: Any) -> Any:
+    """A policy's name by itself is one with its own defaults."""
+    return {"name": value} if isinstance(value, str) else value
 
 
 def _distinct_and_sorted(values: list[int]) -> list[int]:
@@ -191,14 +198,29 @@ class RangeSpec(_Section):
         return self
 
 
+class PolicySpec(_Section):
+    """Who decides what is searched next.
+
+    Attributes:
+        name: `brackets`, or a policy of `windtunnel.search.policies`.
+        width: Where a policy that tunes at one width does so; None: at the ladder's largest.
+        options: The policy's own, which it validates itself.
+    """
+
+    name: str = BRACKETS
+    width: PositiveInt | None = None
+    options: dict[str, bool | int | float | str] = {}
+
+
 class SearchSpec(_Section):
-    """What is searched, and how many decisions may be open at once.
+    """What is searched, by which policy, and how many decisions may be open at once.
 
     `parallelism` belongs to the study, not to the machine: it fixes which results a decision may
     use, so that the study gives the same table on any number of workers.
     """
 
     hyperparameters: dict[Literal["lr", "weight_decay", "beta2", "warmup_fraction"], RangeSpec]
+    policy: Annotated[PolicySpec, BeforeValidator(_policy_alone)] = PolicySpec()
     seeds: PositiveInt = 2
     parallelism: PositiveInt = 4
 

@@ -224,3 +224,35 @@ def test_a_run_says_all_that_decides_its_numbers(study: Study) -> None:
     assert run.data.content_hash == study.corpus.content_hash
     assert dict(run.family_options)["head_size"] == 8
     assert (run.base, run.scale) == (Scale(16, 1, 16_384), Scale(128, 1, 262_144))
+
+
+def test_a_policy_chosen_on_the_command_line_is_remembered(make_study: Any) -> None:
+    folder = make_study().folder
+    assert open_study(folder).spec.search.policy.name == "brackets"
+    chosen = open_study(folder, policy="ladder")
+    assert chosen.spec.search.policy.name == "ladder"
+    assert open_study(folder).fingerprint == chosen.fingerprint
+    assert open_study(folder, policy="brackets").spec.search.policy.name == "brackets"
+
+
+def test_the_study_files_policy_has_its_way(make_study: Any) -> None:
+    hyperparameters = {"lr": {"low": 0.004, "high": 0.064}}
+    folder = make_study(search={"hyperparameters": hyperparameters, "policy": "asha"}).folder
+    assert open_study(folder, policy="asha").spec.search.policy.name == "asha"
+    with pytest.raises(WindtunnelError, match=r"search\.policy: asha; change it there"):
+        open_study(folder, policy="ladder")
+
+
+def test_a_damaged_memory_of_the_policy_is_told(make_study: Any) -> None:
+    folder = make_study().folder
+    (folder / "policy.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(WindtunnelError, match="delete it and give --policy again"):
+        open_study(folder)
+
+
+def test_limits_on_the_command_line_go_before_the_files(make_study: Any) -> None:
+    folder = make_study(budget={"time": "2h", "flops": 1e9}, workers=1).folder
+    spec = open_study(folder, flops_limit=1e15, workers=3).spec
+    assert (spec.budget.flops, spec.budget.time, spec.workers) == (1e15, 7200, 3)
+    with pytest.raises(WindtunnelError, match="--budget: -1 is not a number of FLOPs above 0"):
+        open_study(folder, flops_limit=-1)

@@ -7,13 +7,13 @@ import pytest
 
 from windtunnel.report.progress import StudyProgress
 from windtunnel.studies.study import Study
-from windtunnel.studies.tune import cell_name, ladder_policy, tune
+from windtunnel.studies.tune import bracket_policy, cell_name, tune
 
 SHORT, LONG = 16_384, 131_072
 
 
 def cells(study: Study) -> dict[str, Any]:
-    return {cell.name: cell for cell in ladder_policy(study).cells}
+    return {cell.name: cell for cell in bracket_policy(study).cells}
 
 
 def test_the_own_rule_is_searched_at_both_ends_and_sp_at_the_shortest(study: Study) -> None:
@@ -64,7 +64,7 @@ def test_a_study_of_sp_searches_sp_once(make_study: Any) -> None:
 def test_the_rate_comes_first_among_the_axes(make_study: Any) -> None:
     ranges = {"low": 0.01, "high": 0.1, "points": 3}
     study = make_study(search={"hyperparameters": {"beta2": ranges, "lr": ranges}})
-    assert [axis.name for axis in ladder_policy(study).axes] == ["lr", "beta2"]
+    assert [axis.name for axis in bracket_policy(study).axes] == ["lr", "beta2"]
 
 
 def test_known_optima_are_found(finished: Any) -> None:

@@ -27,8 +27,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of word
 TimeLimit = Annotated[
     str | None, typer.Option("--time", help="Stop deciding on new runs after this: 90s, 10m, 2h.")
 ]
-
-
+FlopsLimit = Annotated[
+    float | None,
+    typer.Option("--budget", metavar="FLOPS", help="Stop deciding on new runs after this: 1e15."),
+]
+PolicyName = Annotated[
+    str | None,
+    typer.Option(
+        "--policy",
+        metavar="NAME",
+        help="Who decides what is tried next: brackets, ladder, asha, ... (docs/search.md).",
+    ),
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, metavar="N", help="Runs at a time, in processes of their own.")
+]
 StoreUrl = Annotated[
     str | None,
     typer.Option(
@@ -41,7 +54,14 @@ StoreUrl = Annotated[
 
 
 def open_study(
-    path: Path, time: str | None = None, *, trains: bool = True, store: str | None = None
+    path: Path,
+    time: str | None = None,
+    *,
+    trains: bool = True,
+    store: str | None = None,
+    flops: float | None = None,
+    workers: int | None = None,
+    policy: str | None = None,
 ) -> Study:
     """Open a study; say at once if there is no torch, not in the first step that builds a model."""
     if store is not None:
@@ -51,7 +71,7 @@ def open_study(
     from windtunnel.studies.study import open_study as open_folder
     from windtunnel.torch_version import require_torch
 
-    opened = open_folder(path, time_limit=time)
+    opened = open_folder(path, time_limit=time, flops_limit=flops, workers=workers, policy=policy)
     if trains and opened.spec.run is None:
         require_torch()
     return opened

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from windtunnel.cli.output import (
     AsJson,
+    FlopsLimit,
+    PolicyName,
     StoreUrl,
     StudyPath,
     TimeLimit,
+    Workers,
     end_with,
     open_study,
     progress_bar,
@@ -16,13 +19,19 @@ from windtunnel.cli.output import (
 
 
 def tune(
-    study: StudyPath, time: TimeLimit = None, store: StoreUrl = None, as_json: AsJson = False
+    study: StudyPath,
+    policy: PolicyName = None,
+    time: TimeLimit = None,
+    budget: FlopsLimit = None,
+    workers: Workers = None,
+    store: StoreUrl = None,
+    as_json: AsJson = False,
 ) -> None:
     """Search the hyperparameters on the ladder of small scales, cheapest first."""
     from windtunnel.studies.tune import tune as run_tune
     from windtunnel.studies.words import tune_sentences
 
-    opened = open_study(study, time, store=store)
+    opened = open_study(study, time, store=store, flops=budget, workers=workers, policy=policy)
     with progress_bar(as_json) as progress:
         outcome = run_tune(opened, progress)
     say(outcome, tune_sentences(outcome, opened), as_json)

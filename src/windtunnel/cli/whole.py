@@ -10,9 +10,12 @@ import typer
 
 from windtunnel.cli.output import (
     AsJson,
+    FlopsLimit,
+    PolicyName,
     StoreUrl,
     StudyPath,
     TimeLimit,
+    Workers,
     end_with,
     open_study,
     progress_bar,
@@ -56,12 +59,16 @@ def init(
 
 def run(
     study: StudyPath,
+    policy: PolicyName = None,
     time: TimeLimit = None,
+    budget: FlopsLimit = None,
+    workers: Workers = None,
     store: StoreUrl = None,
     as_json: AsJson = False,
 ) -> None:
     """Run every step of a study: check, tune, transfer, fit, forecast, train, report."""
-    _carry_out(open_study(study, time, store=store), as_json)
+    opened = open_study(study, time, store=store, flops=budget, workers=workers, policy=policy)
+    _carry_out(opened, as_json)
 
 
 def _carry_out(study: Study, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from windtunnel.search.drive import Driver
 from windtunnel.search.evaluate import TunedFunction, executor_of, loss_of
 from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policies import make_policy
-from windtunnel.search.policies.halving import better
+from windtunnel.search.policies.halving import best_row
 from windtunnel.search.policy import Budget, Policy, Stop
 from windtunnel.search.space import Space, parse_space
 from windtunnel.search.table import Row, Table
@@ -154,8 +154,7 @@ def _best(policy: Policy[Trial], rows: list[Row[Trial]]) -> tuple[Trial, float |
         )
     if isinstance(policy, Recommends):
         return policy.recommended(rows), None
-    longest = max((row.run.fidelity or 0.0) for row in finished)
-    least = better([row for row in finished if (row.run.fidelity or 0.0) == longest])[0]
+    least = best_row(finished)
     return least.run, least.loss
 
 

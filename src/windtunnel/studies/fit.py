@@ -31,10 +31,12 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
     At one scale between, rates an octave to either side are trained too, to see whether the
     interpolated one was right.
     """
+    tuned_by = study.needed("tune", "tune")
+    if "recipes" in tuned_by:
+        return _fit_recipes(study, tuned_by["recipes"], progress)
     optima = tuned_optima(study)
     if not optima:
-        why = study.needed("tune", "tune")["reason"]
-        raise CannotSayError(f"fit: no scale has an optimum ({why})")
+        raise CannotSayError(f"fit: no scale has an optimum ({tuned_by['reason']})")
     between = _between(study, optima)
     checked_at = _checked_scale(study)
     runs = [Decision(run, f"law: {width} x {units:,}") for (width, units), run in between.items()]
@@ -54,6 +56,40 @@ def fit(study: Study, progress: StudyProgress) -> dict[str, Any]:
         # Runs scatter about their sweeps' curves by this share of the loss, as the target will.
         "run_noise": max(optimum.noise for optimum in tuned.values()),
         "interpolation": _interpolation(checked_at, between, table, len(runs)),
+    }
+    study.write("fit", outcome)
+    return outcome
+
+
+def _fit_recipes(
+    study: Study, recipes: Sequence[Mapping[str, Any]], progress: StudyProgress
+) -> dict[str, Any]:
+    """Train every scale of the ladder with the recipe that the search names for it.
+
+    On the study's first seed, which the search never saw: the best of many losses flatters.
+    """
+    runs = [
+        study.run(
+            study.rule,
+            study.proxy(at["width"], at["units"]),
+            study.spec.recipe.recipe(lr=at["lr"]).replace(**at["others"]),
+        )
+        for at in sorted(recipes, key=lambda at: at["width"] ** 2 * at["units"])
+    ]
+    decisions = [
+        Decision(run, f"law: {run.scale.width} x {run.scale.units:,}, the best recipe there")
+        for run in runs
+    ]
+    table, _ = execute(study, "fit", FixedPolicy(decisions), progress)
+    losses = {
+        (row.run.scale.width, row.run.scale.units): row.loss
+        for row in table
+        if row.loss is not None
+    }
+    outcome = {
+        "points": _law_points(study, losses, tuned=frozenset()),
+        "run_noise": 0.0,  # no scale was searched thoroughly enough to tell it
+        "interpolation": None,
     }
     study.write("fit", outcome)
     return outcome
@@ -118,6 +154,12 @@ def _points(
     losses = {at: optimum.loss for at, optimum in tuned.items()} | {
         at: row.loss for at, row in between.items() if row.loss is not None
     }
+    return _law_points(study, losses, tuned=frozenset(tuned))
+
+
+def _law_points(
+    study: Study, losses: Mapping[tuple[int, int], float], *, tuned: frozenset[tuple[int, int]]
+) -> list[dict[str, Any]]:
     points = []
     for (width, units), loss in sorted(losses.items()):
         count = study.family.parameter_count(study.proxy(width, units))

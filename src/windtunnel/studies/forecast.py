@@ -126,7 +126,7 @@ def _say(law: Law, params: float, units: float) -> LawForecast:
 
 
 def transferred_lr(study: Study) -> dict[str, Any]:
-    """The base's rate for the target, and its range.
+    """The base's rate for the target, and its range; a policy that names them has its way.
 
     Where the optimum transfers along width, every width at the longest tuned length measures the
     same number: their mean, each by its precision. Elsewhere it is the largest width's own. The
@@ -136,6 +136,9 @@ def transferred_lr(study: Study) -> dict[str, Any]:
     Raises:
         WindtunnelError: No sweep of the study's own rule has an optimum.
     """
+    recommended = study.needed("tune", "tune").get("recommended")
+    if recommended is not None:
+        return {name: recommended[name] for name in ("lr", "lr_ci90", "others")}
     optima = tuned_optima(study)
     if not optima:
         raise WindtunnelError(

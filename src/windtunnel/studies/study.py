@@ -20,7 +20,8 @@ from windtunnel.models.command_family import CommandFamily
 from windtunnel.optimizers import optimizer_method
 from windtunnel.parametrization.rule import Rule, load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
-from windtunnel.spec import BudgetSpec, StudySpec, load_study
+from windtunnel.spec import BudgetSpec, PolicySpec, StudySpec, load_study
+from windtunnel.studies.chosen_policy import with_policy
 
 if TYPE_CHECKING:
     from windtunnel.models.family import Batch, Family
@@ -62,6 +63,8 @@ class Study:
     def fingerprint(self) -> str:
         """12 hexadecimal digits of everything in the spec that decides which runs are made."""
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
+        if self.spec.search.policy == PolicySpec():
+            del science["search"]["policy"]  # as before there was a choice
         if self.rule_named().content is not None:  # its content counts, not its path
             science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
@@ -190,6 +193,11 @@ class Study:
         own = self._own_rule
         return own if name is None or name == own.name else load_rule(name)
 
+    @property
+    def first_seed(self) -> int:
+        """The seed of replicate 0: studies of different seeds share none."""
+        return 1000 * self.spec.seed
+
     def run(self, rule: str, scale: Scale, recipe: Recipe, seed: int = 0) -> Run:
         """The run of `recipe` at `scale` under `rule`; `seed` counts replicates from 0."""
         return Run(
@@ -205,8 +213,8 @@ class Study:
                 sequence_length=self.spec.data.sequence_length,
                 validation_sequences=self.spec.data.validation_sequences,
             ),
-            init_seed=1000 * self.spec.seed + seed,
-            data_seed=1000 * self.spec.seed + seed,
+            init_seed=self.first_seed + seed,
+            data_seed=self.first_seed + seed,
             precision=self.spec.precision,
             rule_content=None if self.spec.run is not None else self.rule_named(rule).content,
         )
@@ -250,15 +258,26 @@ class Study:
         return value
 
 
-def open_study(path: Path, *, time_limit: str | None = None) -> Study:
+def open_study(
+    path: Path,
+    *,
+    time_limit: str | None = None,
+    flops_limit: float | None = None,
+    workers: int | None = None,
+    policy: str | None = None,
+) -> Study:
     """Open a study by its folder or by its `study.yaml`.
 
     Args:
         path: The folder, or the file.
         time_limit: Overrides the file's time budget, as `90s`, `10m` or `2h`.
+        flops_limit: Overrides the file's budget of FLOPs.
+        workers: Overrides the file's number of workers.
+        policy: Who searches, where the file names none; the folder remembers it.
 
     Raises:
-        WindtunnelError: There is no readable, valid study there, or `time_limit` is no time.
+        WindtunnelError: There is no readable, valid study there, a limit is none, or the file
+            names another policy.
     """
     in_folder = path.is_dir() or path.suffix not in (".yaml", ".yml")
     file = path / STUDY_FILE if in_folder else path
@@ -272,8 +291,13 @@ def open_study(path: Path, *, time_limit: str | None = None) -> Study:
         )
     spec = load_study(file)
     optimizer_method(spec.optimizer)
-    if time_limit is not None:
-        spec = spec.model_copy(update={"budget": _with_time(spec.budget, time_limit)})
+    spec = spec.model_copy(
+        update={
+            "budget": _limited(spec.budget, time_limit, flops_limit),
+            "workers": spec.workers if workers is None else workers,
+            "search": with_policy(spec.search, policy, file.parent),
+        }
+    )
     study = Study(folder=file.parent, spec=spec)
     try:
         study.rule_named()
@@ -282,10 +306,17 @@ def open_study(path: Path, *, time_limit: str | None = None) -> Study:
     return study
 
 
-def _with_time(budget: BudgetSpec, time_limit: str) -> BudgetSpec:
+def _limited(budget: BudgetSpec, time_limit: str | None, flops: float | None) -> BudgetSpec:
     try:
-        return BudgetSpec(time=time_limit, flops=budget.flops)  # type: ignore[arg-type]
+        return BudgetSpec(
+            time=budget.time if time_limit is None else time_limit,  # type: ignore[arg-type]
+            flops=budget.flops if flops is None else flops,
+        )
     except ValidationError as error:
-        raise WindtunnelError(
-            f"--time: '{time_limit}' is not a time such as 90s, 10m or 1.5h"
-        ) from error
+        what = str(error.errors()[0]["loc"][0])
+        given, wanted = (
+            ("--time", f"'{time_limit}' is not a time such as 90s, 10m or 1.5h")
+            if what == "time"
+            else ("--budget", f"{flops} is not a number of FLOPs above 0, such as 1e15")
+        )
+        raise WindtunnelError(f"{given}: {wanted}") from error

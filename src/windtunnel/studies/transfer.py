@@ -11,6 +11,8 @@ from windtunnel.laws.transfer_axes import judge_lines
 from windtunnel.studies.study import STANDARD, Study
 from windtunnel.studies.tune import trials_of
 
+_WORST_FIRST = ("drifts", "cannot say", "transfers")
+
 Cells = Mapping[tuple[str, int, int], Optimum]  # (rule, width, units)
 
 
@@ -24,6 +26,9 @@ def transfer(study: Study) -> dict[str, Any]:
         `verdict` (the worst over the study's own axes), the slopes along width under both rules,
         and every axis in full.
     """
+    tuned = study.needed("tune", "tune")
+    if "axes" in tuned:
+        return _as_the_policy_says(study, tuned["axes"])
     cells = _fitted(study)
     rule, lengths = study.rule, study.spec.ladder.units
     along_width = _judge_width(study, cells, rule, sorted({lengths[0], lengths[-1]}))
@@ -35,7 +40,7 @@ def transfer(study: Study) -> dict[str, Any]:
         beside[STANDARD] = [_judge_width(study, cells, STANDARD, lengths[:1])]
     at_shortest = _judge_width(study, cells, rule, lengths[:1])
     standard = beside.get(STANDARD, [along_width])[0]
-    worst = min(own, key=lambda axis: ("drifts", "cannot say", "transfers").index(axis.verdict))
+    worst = min(own, key=lambda axis: _WORST_FIRST.index(axis.verdict))
     outcome = {
         "verdict": worst.verdict,
         "reason": worst.reason,
@@ -48,6 +53,26 @@ def transfer(study: Study) -> dict[str, Any]:
         "loss_paid_percent": along_width.loss_paid_percent,
         "axes": [axis.to_json() for axis in own],
         "rules": {name: [axis.to_json() for axis in axes] for name, axes in beside.items()},
+    }
+    study.write("transfer", outcome)
+    return outcome
+
+
+def _as_the_policy_says(study: Study, searched: list[dict[str, Any]]) -> dict[str, Any]:
+    """The verdicts of a policy that judges for itself; `sp` was not searched."""
+    axes = list(searched)
+    if study.target.depth != study.spec.ladder.depth:
+        axes.append(_judge_depth(study, {}).to_json())
+    worst = min(axes, key=lambda axis: _WORST_FIRST.index(axis["verdict"]))
+    outcome = {
+        "verdict": worst["verdict"],
+        "reason": worst["reason"],
+        "slope": axes[0]["slope"],
+        "slope_ci90": axes[0]["slope_ci90"],
+        **dict.fromkeys(("slope_at_shortest", "slope_at_shortest_ci90")),
+        **dict.fromkeys(("sp_slope", "sp_slope_ci90", "loss_paid_percent")),
+        "axes": axes,
+        "rules": {study.rule: axes},
     }
     study.write("transfer", outcome)
     return outcome

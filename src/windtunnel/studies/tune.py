@@ -12,8 +12,10 @@ from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Recipe, Run
 from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.table import Row, Table
+from windtunnel.spec import BRACKETS
 from windtunnel.studies.execute import execute
 from windtunnel.studies.imported_sweeps import with_imported
+from windtunnel.studies.policy_tune import policy_tune
 from windtunnel.studies.study import STANDARD, Study
 
 
@@ -21,10 +23,13 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     """Run the search, or what is missing of it, and write `tune.json`.
 
     Returns:
+        As `policy_tune` for a policy by name; else
         `rule`, `sweeps` (one for each rule, width and length, with every point and the optimum)
         and what the search's stop said.
     """
-    policy = ladder_policy(study)
+    if study.spec.search.policy.name != BRACKETS:
+        return policy_tune(study, progress)
+    policy = bracket_policy(study)
 
     def expected(table: Table[Run]) -> list[Run]:
         counts = policy.expected_runs(table)
@@ -41,7 +46,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     return outcome
 
 
-def ladder_policy(study: Study) -> BracketPolicy:
+def bracket_policy(study: Study) -> BracketPolicy:
     """The study's search: its own rule at both lengths, and `sp` at the shortest, for contrast.
 
     The first cell starts cold from the spec's bracket; every other one starts from the optimum of

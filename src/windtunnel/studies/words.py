@@ -38,6 +38,8 @@ def check_sentence(outcome: Mapping[str, Any]) -> Sentence:
 
 def tune_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]:
     """The optimum at every tuned scale of the study's own rule."""
+    if "recommended" in outcome:
+        return _searched_sentences(outcome)
     sentences = []
     for sweep in outcome["sweeps"]:
         if sweep["rule"] != outcome["rule"]:
@@ -56,6 +58,27 @@ def tune_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]:
             tone: Tone = "good" if optimum["edge"] is None else "warn"
             sentences.append(Sentence("Tuned", text, tone))
     return sentences
+
+
+def _searched_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
+    """What a policy's search came to."""
+    best = outcome["recommended"]
+    others = "".join(
+        f", {name.replace('_', ' ')} {significant(value)}" for name, value in best["others"].items()
+    )
+    text = (
+        f"After {outcome['trials']} runs {outcome['policy']} recommends learning rate "
+        f"{significant(best['lr'])}{others}. {_capital(outcome['reason'])}."
+    )
+    found = [Sentence("Tuned", text)]
+    if best["edges"]:
+        names = " and ".join(name.replace("_", " ") for name in best["edges"])
+        text = (
+            f"The best {names} lies at an end of the range that was searched, so it may lie "
+            "beyond: widen search.hyperparameters and run it again in a new folder."
+        )
+        found.append(Sentence("Tuned", text, "warn"))
+    return found
 
 
 def transfer_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 from windtunnel.report.progress import StudyProgress
+from windtunnel.spec import BRACKETS
 from windtunnel.studies.check import check
 from windtunnel.studies.fit import fit
 from windtunnel.studies.forecast import forecast
+from windtunnel.studies.policies import study_policy
 from windtunnel.studies.report import write_study_report
 from windtunnel.studies.study import Study
 from windtunnel.studies.summary import summarise
@@ -35,6 +37,8 @@ def run_study(study: Study, progress: StudyProgress) -> dict[str, Any]:
     ]
     if study.read("target") is None:
         study.begin()
+        if study.spec.search.policy.name != BRACKETS:
+            study_policy(study)  # refuses what the search could not do, before the check trains
         before = study.seconds_before
         for step in steps:
             try:

@@ -41,10 +41,7 @@ def make_policy(name: str, space: Space, **options: Any) -> Policy[Trial]:
     Raises:
         WindtunnelError: There is no such policy, or it lacks an option or has no such one.
     """
-    if name not in POLICIES:
-        raise WindtunnelError(f"policy: no '{name}'; choose one of {', '.join(POLICIES)}")
-    module, _, kind = POLICIES[name].partition(":")
-    make: Callable[..., Policy[Trial]] = getattr(import_module(f"{__name__}.{module}"), kind)
+    make = policy_class(name)
     try:
         inspect.signature(make).bind(space, **options)
     except TypeError as error:
@@ -53,3 +50,16 @@ def make_policy(name: str, space: Space, **options: Any) -> Policy[Trial]:
             f"policy {name}: {error}; its options are {', '.join(known)}"
         ) from error
     return make(space, **options)
+
+
+def policy_class(name: str) -> Callable[..., Policy[Trial]]:
+    """What makes the policies of this name.
+
+    Raises:
+        WindtunnelError: There is no such policy.
+    """
+    if name not in POLICIES:
+        raise WindtunnelError(f"policy: no '{name}'; choose one of {', '.join(POLICIES)}")
+    module, _, kind = POLICIES[name].partition(":")
+    made: Callable[..., Policy[Trial]] = getattr(import_module(f"{__name__}.{module}"), kind)
+    return made

@@ -64,6 +64,12 @@ def better(rows: Sequence[Row[Trial]]) -> list[Row[Trial]]:
     return sorted(rows, key=lambda row: (math.inf if row.loss is None else row.loss, row.number))
 
 
+def best_row(rows: Sequence[Row[Trial]]) -> Row[Trial]:
+    """The least loss among the trials of the greatest fidelity that any of these rows has."""
+    longest = max((row.run.fidelity or 0.0) for row in rows)
+    return better([row for row in rows if (row.run.fidelity or 0.0) == longest])[0]
+
+
 def walk_bracket(
     bracket: Bracket,
     rows: Iterator[Row[Trial]],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,11 +12,14 @@ from windtunnel.search.policy import Answer, Budget, Decision, Stop
 from windtunnel.search.space import Float, Space
 from windtunnel.search.surrogate.beliefs import AxisBelief
 from windtunnel.search.surrogate.features import Array, Cells, Features
+from windtunnel.search.surrogate.outcome import Drift, LadderOutcome
 from windtunnel.search.surrogate.posterior import NOISE, Posterior
 from windtunnel.search.surrogate.regret import (
     FARTHEST,
+    NORMAL_90,
     Optimum,
     best_recipe,
+    drifts,
     optimum,
     reductions,
 )
@@ -33,26 +35,6 @@ _HOPELESS = 1e-3
 Scale = Mapping[str, float]
 # The best recipe at a scale before any run: a rule's or a law's.
 PriorRecipe = Callable[[Scale], Mapping[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class LadderOutcome:
-    """What the runs say of the target.
-
-    Attributes:
-        values: The recipe to take there.
-        ci90: 90 % range of where each hyperparameter's best value lies.
-        regret: Expected loss above that of the best recipe, as a share of the loss.
-        settled: Whether that is within what is accepted.
-        directly: Hyperparameters to tune at the target itself, the worst first: those whose own
-            uncertainty costs more than their share of what is accepted. Empty where it is settled.
-    """
-
-    values: Mapping[str, float]
-    ci90: Mapping[str, tuple[float, float]]
-    regret: float
-    settled: bool
-    directly: tuple[str, ...]
 
 
 class LadderPolicy:
@@ -160,6 +142,31 @@ class LadderPolicy:
     def recommended(self, table: Table[Trial]) -> Trial:
         """The recipe to take at the target, with the target's scale beside it."""
         return Trial.of({**self.outcome(table).values, **self._target_scale})
+
+    def recipes(self, table: Table[Trial]) -> list[tuple[Scale, Mapping[str, float]]]:
+        """The recipe expected to be best at every proxy."""
+        posterior = self._known(table)[0]
+        return [
+            (scale, self._values(np.clip(best_recipe(posterior, cell), self._low, self._high)))
+            for cell, scale in enumerate(self._scales)
+        ]
+
+    def drifts(self, table: Table[Trial]) -> Mapping[str, Mapping[str, Drift]]:
+        """How each hyperparameter's best value leaves the prior's, by the scale's axis."""
+        means, sds = drifts(self._known(table)[0])
+        return {
+            name: {
+                axis: Drift(
+                    float(means[place, along]),
+                    (
+                        float(means[place, along] - NORMAL_90 * sds[place, along]),
+                        float(means[place, along] + NORMAL_90 * sds[place, along]),
+                    ),
+                )
+                for along, axis in enumerate(self._axes)
+            }
+            for place, name in enumerate(self._names)
+        }
 
     def _known(self, table: Table[Trial]) -> tuple[Posterior, tuple[Array, Cells]]:
         """The posterior of the runs that ended, and the recipes and cells of the others.

@@ -12,7 +12,7 @@ from windtunnel.search.surrogate.posterior import Posterior
 # A curvature below this share of the belief's is not believed: the optimum would run away.
 _LEAST_CURVATURE = 0.3
 FARTHEST = 3.0  # octaves from the prior's optimum that one would go at most
-_NORMAL_90 = 1.6448536269514722
+NORMAL_90 = 1.6448536269514722
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Optimum:
     @property
     def ci90(self) -> tuple[Array, Array]:
         """(d,) ends of the 90 % ranges, log2."""
-        return self.recipe - _NORMAL_90 * self.sd, self.recipe + _NORMAL_90 * self.sd
+        return self.recipe - NORMAL_90 * self.sd, self.recipe + NORMAL_90 * self.sd
 
 
 def optimum(posterior: Posterior, cell: int) -> Optimum:
@@ -59,6 +59,24 @@ def optimum(posterior: Posterior, cell: int) -> Optimum:
 def best_recipe(posterior: Posterior, cell: int) -> Array:
     """(d,) log2 of the recipe with the least expected loss at a cell."""
     return _place(posterior, cell)[0]
+
+
+def drifts(posterior: Posterior) -> tuple[Array, Array]:
+    """(d, a) octaves by which the optimum leaves the prior's, an octave of each axis of scale.
+
+    Returns:
+        Expected drifts and their standard deviations, the curvature taken as it is expected.
+    """
+    features = posterior.features
+    d = features.optima.shape[1]
+    axes = features.scales.shape[1]
+    curvature = _place(posterior, 0)[1]
+    begin = features.size - 2 * d * axes
+    own = slice(begin, begin + d * axes)
+    towards = -np.kron(np.linalg.inv(curvature), np.eye(axes))
+    spread = towards @ posterior.covariance[own, own] @ towards.T
+    means = (towards @ posterior.mean[own]).reshape(d, axes)
+    return means, np.sqrt(np.diag(spread)).reshape(d, axes)
 
 
 def reductions(

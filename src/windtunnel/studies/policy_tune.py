@@ -1,0 +1,185 @@
+"""Search a study's hyperparameters with one of `windtunnel.search.policies`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from windtunnel.laws.transfer import SLOPE_LIMIT, AxisVerdict, Verdict
+from windtunnel.report.progress import StudyProgress
+from windtunnel.scale import Run
+from windtunnel.search.policies.halving import best_row
+from windtunnel.search.policies.ladder import LadderPolicy
+from windtunnel.search.table import Row
+from windtunnel.search.trial import Trial
+from windtunnel.studies.execute import execute
+from windtunnel.studies.policies import (
+    rate_drift,
+    scale_axes,
+    study_policy,
+    study_space,
+    tuned_width,
+)
+from windtunnel.studies.study import Study
+
+_EDGE = 0.02  # of a range's length in log
+
+
+def policy_tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
+    """Run the search, or what is missing of it, and write `tune.json`.
+
+    Returns:
+        `rule`, `policy`, `trials`, `sweeps` (every run, by width and length, without optima),
+        `reason`, and what follows from them: `recommended` (the target's hyperparameters, `edges`
+        naming those at an end of their range), `recipes` (what is best at each scale of the
+        ladder) and `axes` (whether that can be taken to the target).
+
+    Raises:
+        CannotSayError: Nothing was trained, or all of it diverged.
+    """
+    policy, runs = study_policy(study)
+    table, reason = execute(study, "tune", runs, progress)
+    rows = runs.trials(table)
+    found = (
+        _ladder_outcome(study, policy, rows)
+        if isinstance(policy, LadderPolicy)
+        else _best_outcome(study, rows)
+    )
+    outcome = {
+        "rule": study.rule,
+        "policy": study.spec.search.policy.name,
+        "trials": len(rows),
+        "sweeps": _sweeps(study, table),
+        "reason": reason,
+        **found,
+    }
+    study.write("tune", outcome)
+    return outcome
+
+
+def _ladder_outcome(
+    study: Study, policy: LadderPolicy, rows: Sequence[Row[Trial]]
+) -> dict[str, Any]:
+    """What the joint surrogate says of every scale."""
+    said = policy.outcome(rows)
+    width, unit = scale_axes(study)
+    drifts = policy.drifts(rows)["lr"]
+    expected = {width: rate_drift(study), unit: 0.0}
+    axes = []
+    for axis in (width, unit):
+        slope, low, high = (
+            expected[axis] + part for part in (drifts[axis].slope, *drifts[axis].ci90)
+        )
+        steep = min(abs(low), abs(high)) > SLOPE_LIMIT and low * high > 0
+        verdict: Verdict = "transfers" if said.settled else "drifts" if steep else "cannot say"
+        which = " and ".join(said.directly) or "them all"
+        axes.append(
+            _axis(
+                study,
+                axis,
+                verdict,
+                f"the best learning rate moves by {slope:+.2f} octaves a doubling (90 % range "
+                f"{low:+.2f} to {high:+.2f}), and the target's recipe is expected to cost "
+                f"{100 * said.regret:.2g} % of loss",
+                None if said.settled else f"tuning {which} at the target",
+                slope=(slope, (low, high)),
+            )
+        )
+    return {
+        "recommended": _recipe(said.values, study, said.ci90["lr"]),
+        "regret": said.regret,
+        "directly": list(said.directly),
+        "recipes": [
+            {"width": int(scale[width]), "units": int(scale[unit]), **_recipe(values, study)}
+            for scale, values in policy.recipes(rows)
+        ],
+        "axes": [axis.to_json() for axis in axes],
+    }
+
+
+def _best_outcome(study: Study, rows: Sequence[Row[Trial]]) -> dict[str, Any]:
+    """One recipe for every scale: the rule's, or the command's own, promise."""
+    values = {name: float(value) for name, value in best_row(rows).run.values.items()}
+    recipe = _recipe(values, study)
+    where = tuned_width(study)
+    width, unit = scale_axes(study)
+    reason = f"{study.spec.search.policy.name} compares recipes at one scale"
+    wider = "the policy brackets or ladder, which search several scales,"
+    return {
+        "recommended": recipe,
+        "recipes": [
+            {"width": w, "units": units, **recipe}
+            for w in study.spec.ladder.width
+            for units in study.spec.ladder.units
+        ],
+        "axes": [
+            _axis(study, width, "cannot say", f"{reason} (width {where:,})", wider).to_json(),
+            _axis(study, unit, "cannot say", reason, wider).to_json(),
+        ],
+    }
+
+
+def _recipe(
+    values: Mapping[str, float], study: Study, lr_ci90: tuple[float, float] | None = None
+) -> dict[str, Any]:
+    """Hyperparameters as the forecast has them; which lie at an end of what was allowed."""
+    space = study_space(study)
+    return {
+        "lr": values["lr"],
+        "lr_ci90": None if lr_ci90 is None else list(lr_ci90),
+        "others": {name: value for name, value in values.items() if name != "lr"},
+        "edges": [
+            name
+            for name, parameter in space.parameters.items()
+            if not _EDGE < parameter.unit(values[name]) < 1 - _EDGE
+        ],
+    }
+
+
+def _axis(
+    study: Study,
+    axis: str,
+    verdict: Verdict,
+    reason: str,
+    next_run: str | None,
+    slope: tuple[float, tuple[float, float]] | None = None,
+) -> AxisVerdict:
+    ladder = study.spec.ladder
+    width, _ = scale_axes(study)
+    varied = ladder.width if axis == width else ladder.units
+    target = study.target.width if axis == width else study.target.units
+    return AxisVerdict(
+        axis=axis,
+        verdict=verdict,
+        slope=None if slope is None else slope[0],
+        slope_ci90=None if slope is None else slope[1],
+        loss_paid_percent=None,
+        varied=(float(varied[0]), float(varied[-1])),
+        target=float(target),
+        target_ratio=max(1.0, target / varied[-1]),
+        reason=reason,
+        next_run=next_run,
+    )
+
+
+def _sweeps(study: Study, table: Sequence[Row[Run]]) -> list[dict[str, Any]]:
+    """Every run that ended, by width and length."""
+    places: dict[tuple[int, int], list[dict[str, Any]]] = {}
+    for row in table:
+        if row.done:
+            scale = row.run.scale
+            places.setdefault((scale.width, scale.units), []).append(
+                {"lr": row.run.recipe.lr, "loss": row.loss, "seed": row.run.init_seed}
+            )
+    return [
+        {
+            "rule": study.rule,
+            "width": width,
+            "depth": study.spec.ladder.depth,
+            "units": units,
+            "others": {},
+            "points": points,
+            "optimum": None,
+        }
+        for (width, units), points in sorted(places.items())
+    ]
