@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -159,10 +160,24 @@ def test_an_optimum_never_reached_is_said_and_a_dead_cell_does_not_stop_the_othe
     assert set(policy.lines(table)) == {f"mup width={width}" for width in WIDTHS}
 
 
-def test_a_failed_run_and_a_spent_budget_stop_the_search() -> None:
+def test_a_failed_run_is_a_wall_and_the_search_goes_on() -> None:
+    policy = BracketPolicy(the_ladder()[:1], [LR])
+    decided = policy.next((), Budget(), 0)
+    assert isinstance(decided, list)
+
+    def table(state: Any) -> list[Row[Run]]:
+        return [
+            Row(number, d.run, d.purpose, *(("finished", bowl(d.run)) if number else (state,)))
+            for number, d in enumerate(decided)
+        ]
+
+    answer = policy.next(table("failed"), Budget(), 0)
+    assert answer == policy.next(table("diverged"), Budget(), 0)
+    assert isinstance(answer, list) and answer
+
+
+def test_a_spent_budget_stops_the_search() -> None:
     policy = BracketPolicy(the_ladder(), [LR])
-    failed = Row(0, template("mup", 32), "x", "failed", error="data changed")
-    assert policy.next([failed], Budget(), 0) == Stop("run 0 failed: data changed")
     stop = policy.next((), Budget(flops=1.0, flops_used=1.0), 0)
     assert isinstance(stop, Stop) and "budget" in stop.reason
 

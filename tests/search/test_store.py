@@ -193,8 +193,41 @@ def test_the_third_error_fails_a_run_until_a_person_tries_again(store: Store) ->
     (row,) = store.list()
     assert (row.state, row.error) == ("failed", "out of memory")
     assert store.claim("w") is None
-    store.retry_failed()
+    assert not store.retry_failed(range(1, 10)), "another step's"
+    assert store.retry_failed(range(10))
     assert store.claim("w") is not None
+
+
+def test_failures_at_the_end_are_taken_back_with_what_was_decided_after_them(
+    store: Store,
+) -> None:
+    for number in range(6):
+        store.create(number, a_run(0.1 * (number + 1)), "tune")
+        if number != 5:
+            claim = store.claim("w")
+            assert claim is not None
+            if number in (0, 2):
+                store.finish(claim, FINISHED)
+            else:
+                store.fail(claim, "the disk is full", hopeless=True)
+    store.create(100, a_run(0.9), "law")
+    assert store.rewind_failed(range(100))
+    found = [(row.number, row.state) for row in store.list()]
+    assert found == [
+        (0, "finished"),
+        (1, "failed"),  # later runs were decided on by it
+        (2, "finished"),
+        (3, "waiting"),
+        (100, "waiting"),
+    ]
+    assert not store.rewind_failed(range(100))
+
+
+def test_a_run_that_killed_its_worker_for_good_fails(store: Store) -> None:
+    store.create(0, a_run(), "tune")
+    assert store.claim("dead") is not None
+    assert store.release("dead", "killed by SIGSEGV 3 times") == [0]
+    assert (store.list()[0].state, store.list()[0].error) == ("failed", "killed by SIGSEGV 3 times")
 
 
 def test_a_hopeless_error_fails_at_once(store: Store) -> None:

@@ -99,6 +99,7 @@ class KnownLaw:
     def __init__(self) -> None:
         self.trained: list[Run] = []
         self.diverges: Callable[[Run], bool] = lambda run: False
+        self.fails: Callable[[Run], bool] = lambda run: False
 
     def loss(self, params: float, units: float) -> float:
         """Loss at the best rate."""
@@ -148,7 +149,10 @@ def make_results_up(patch: pytest.MonkeyPatch) -> KnownLaw:
 
         def check(self) -> list[str]:
             while (claim := self.store.claim("in-process")) is not None:
-                self.store.finish(claim, law.result(claim.run))
+                if law.fails(claim.run):
+                    self.store.fail(claim, "the model is broken", hopeless=True)
+                else:
+                    self.store.finish(claim, law.result(claim.run))
             return []
 
     patch.setattr(execute, "Supervisor", InProcess)

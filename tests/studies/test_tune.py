@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.studies.study import Study
 from windtunnel.studies.tune import bracket_policy, cell_name, tune
@@ -85,3 +86,33 @@ def test_a_cell_where_all_diverges_has_no_optimum_and_the_reason_says_so(
     outcome = tune(study, quiet)
     assert {s["rule"] for s in outcome["sweeps"] if s["optimum"] is None} == {"sp"}
     assert "diverged" in outcome["reason"]
+
+
+@pytest.mark.parametrize("policy", ["brackets", "ladder", "hyperband"])
+def test_a_run_that_fails_costs_itself_alone(
+    make_study: Any, known_law: Any, quiet: StudyProgress, policy: str
+) -> None:
+    search = {"hyperparameters": {"lr": {"low": 0.001, "high": 0.256}}, "policy": policy}
+    study = make_study(search=search)
+    begun: list[str] = []
+    known_law.fails = lambda run: (begun.append(run.key), begun.index(run.key) == 2)[1]
+    outcome = tune(study, quiet)
+    losses = [point["loss"] for sweep in outcome["sweeps"] for point in sweep["points"]]
+    assert losses and None not in losses
+    assert tune(study, quiet) == outcome, "it isn't tried again, since others were decided by it"
+    assert begun.count(begun[2]) == 1
+
+
+@pytest.mark.parametrize("policy", ["brackets", "sobol"])
+def test_a_search_in_which_all_fails_goes_on_once_that_is_mended(
+    make_study: Any, known_law: Any, quiet: StudyProgress, policy: str
+) -> None:
+    search = {"hyperparameters": {"lr": {"low": 0.001, "high": 0.256}}, "policy": policy}
+    study = make_study(search=search)
+    known_law.fails = lambda run: True
+    with pytest.raises(WindtunnelError, match=r"in a row failed.*the model is broken.*anew"):
+        tune(study, quiet)
+    known_law.fails = lambda run: False
+    outcome = tune(study, quiet)
+    untroubled = make_study("other", search=search)
+    assert tune(untroubled, quiet)["sweeps"] == outcome["sweeps"]

@@ -150,9 +150,6 @@ class BracketPolicy:
 
     def next(self, table: Table[Run], budget: Budget, seed: int) -> Answer[Run]:
         """The cheapest cell's next runs; other cells' while that one waits."""
-        failed = next((row for row in table if row.state == "failed"), None)
-        if failed is not None:
-            return Stop(f"run {failed.number} failed: {failed.error}")
         if budget.spent:
             return Stop(budget.spent)
         known = self._losses(table)

@@ -286,7 +286,7 @@ class Store(Generic[P]):
 
         Args:
             worker: The dead worker.
-            message: Given when its death counts as an error of the run it was training.
+            message: Given when the run it was training is to blame: that fails for good.
 
         Returns:
             The numbers of the runs given back.
@@ -294,23 +294,64 @@ class Store(Generic[P]):
         held = (_runs.c.study == self._study, _runs.c.worker == worker, _runs.c.state == "running")
         values: dict[str, Any] = {"state": "waiting", "worker": None, "fence": _runs.c.fence + 1}
         if message is not None:
-            values["errors"] = _runs.c.errors + 1
-            values["error"] = message
-            values["state"] = sa.case((_runs.c.errors + 1 >= ATTEMPTS, "failed"), else_="waiting")
+            values |= {"state": "failed", "error": message}
         with self.writing() as connection:
             numbers = connection.execute(sa.select(_runs.c.number).where(*held)).scalars().all()
             connection.execute(sa.update(_runs).where(*held).values(values))
         return list(numbers)
 
     @patiently
-    def retry_failed(self) -> None:
-        """Let failed runs wait again: a person has seen the error and asked to go on."""
+    def retry_failed(self, numbers: range) -> bool:
+        """Let failed runs wait again: a person has seen the errors and asked to go on.
+
+        Args:
+            numbers: Those of the step that goes on.
+
+        Returns:
+            Whether there were any.
+        """
         with self.writing() as connection:
-            connection.execute(
+            changed = connection.execute(
                 sa.update(_runs)
-                .where(_runs.c.study == self._study, _runs.c.state == "failed")
+                .where(self._among(numbers), _runs.c.state == "failed")
                 .values(state="waiting", errors=0, error=None)
             )
+        return changed.rowcount > 0
+
+    @patiently
+    def rewind_failed(self, numbers: range) -> bool:
+        """Take back the failures that no later run has outlived, and what was decided after them.
+
+        Earlier ones are results by now, since later runs were decided on by them.
+
+        Args:
+            numbers: Those of the step that goes on.
+
+        Returns:
+            Whether there were any.
+        """
+        c = _runs.c
+        with self.writing() as connection:
+            last = connection.execute(
+                sa.select(sa.func.max(c.number)).where(
+                    self._among(numbers), c.state.in_(("finished", "diverged"))
+                )
+            ).scalar()
+            since = numbers.start if last is None else last + 1
+            first = connection.execute(
+                sa.select(sa.func.min(c.number)).where(
+                    self._among(range(since, numbers.stop)), c.state == "failed"
+                )
+            ).scalar()
+            if first is None:
+                return False
+            connection.execute(sa.delete(_runs).where(self._among(range(first + 1, numbers.stop))))
+            connection.execute(
+                sa.update(_runs)
+                .where(self._row(first))
+                .values(state="waiting", errors=0, error=None)
+            )
+        return True
 
     @patiently
     def list(self) -> tuple[Row[P], ...]:
@@ -378,6 +419,11 @@ class Store(Generic[P]):
 
     def _row(self, number: int) -> sa.ColumnElement[bool]:
         return sa.and_(_runs.c.study == self._study, _runs.c.number == number)
+
+    def _among(self, numbers: range) -> sa.ColumnElement[bool]:
+        return sa.and_(
+            _runs.c.study == self._study, _runs.c.number.between(numbers.start, numbers.stop - 1)
+        )
 
     def _run(self, number: int, text: str) -> P:
         """Parsing is most of what listing costs, and a run never changes."""

@@ -10,7 +10,12 @@ from windtunnel.errors import CannotSayError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.drive import PHASE_SIZE, Driver
-from windtunnel.search.executors.supervisor import Supervisor, carry_out
+from windtunnel.search.executors.supervisor import (
+    MOST_FAILURES,
+    Supervisor,
+    carry_out,
+    failures_at_the_end,
+)
 from windtunnel.search.executors.worker import TRAINER
 from windtunnel.search.policy import Budget, Policy
 from windtunnel.search.shared_studies import SharedStudy, share_study
@@ -42,6 +47,7 @@ def execute(
     progress: StudyProgress,
     *,
     expected: ExpectedRuns = lambda _: [],
+    searches: bool = False,
     alone: bool = False,
     threads: int = 1,
 ) -> tuple[Table[Run], str]:
@@ -53,6 +59,7 @@ def execute(
         policy: Who decides.
         progress: Where the step's bar is shown.
         expected: Runs that will still be decided, for the estimate of the time left.
+        searches: A run that fails is a result to the policy, and doesn't end the step.
         alone: Train one run at a time, instead of one a core.
         threads: CPU threads of each run.
 
@@ -60,7 +67,8 @@ def execute(
         The step's table and why the policy stopped.
 
     Raises:
-        CannotSayError: A run failed for good, or the budget was spent before anything finished.
+        WindtunnelError: A run failed for good; in a search, several in a row.
+        CannotSayError: The budget was spent before anything finished.
         NotCarriedOut: The study's runs are handed out, and some have no result yet.
     """
     spec = study.spec
@@ -69,7 +77,12 @@ def execute(
     if shared_url() is not None:
         text = (study.folder / STUDY_FILE).read_text(encoding="utf-8")
         share_study(store, SharedStudy(shared_name(study.folder), text, study.data_hash))
-    driver = Driver(store, policy, lag=spec.search.parallelism, seed=spec.seed, phase=PHASES[step])
+
+    def new_driver() -> Driver[Run]:
+        lag, seed = spec.search.parallelism, spec.seed
+        return Driver(store, policy, lag=lag, seed=seed, phase=PHASES[step])
+
+    driver = new_driver()
     trainer, devices, lease_seconds = trainer_of(spec, alone=alone)
     meter = _Meter(store, driver, expected)
 
@@ -85,9 +98,12 @@ def execute(
 
     try:
         stop = driver.advance(budget())
-        if stop is None or not all(row.done for row in driver.table()):
+        if stop is None or not _settled(driver.table(), searches=searches):
             if study.asked:
                 raise NotCarriedOut(step)
+            own = range(driver.first, driver.first + PHASE_SIZE)
+            if store.rewind_failed(own) if searches else store.retry_failed(own):
+                driver = meter.driver = new_driver()
             with (
                 progress.step(_DESCRIPTIONS[step], meter.total(), completed=meter.done()) as bar,
                 Supervisor(
@@ -105,13 +121,24 @@ def execute(
                         progress.say(line)
                     bar.update(meter.done(), meter.note(), total=meter.total())
 
-                stop = carry_out(driver, supervisor, budget=budget, on_tick=show)
+                stop = carry_out(
+                    driver, supervisor, budget=budget, on_tick=show, each_alone=searches
+                )
         table = driver.table()
     finally:
         store.close()
-    if not any(row.done for row in table):
+    if not any(row.state in ("finished", "diverged") for row in table):
         raise CannotSayError(f"{step}: {stop.reason}; nothing was trained. Raise the budget.")
     return table, stop.reason
+
+
+def _settled(table: Table[Run], *, searches: bool) -> bool:
+    """Whether every run has ended, and none is to be tried again."""
+    if not all(row.done for row in table):
+        return False
+    if searches:
+        return len(failures_at_the_end(table)) < MOST_FAILURES
+    return all(row.state != "failed" for row in table)
 
 
 def trainer_of(spec: StudySpec, *, alone: bool) -> tuple[str, list[str], float]:
@@ -162,7 +189,7 @@ class _Meter:
 
     def __init__(self, store: Store[Run], driver: Driver[Run], expected: ExpectedRuns) -> None:
         self._store = store
-        self._driver = driver
+        self.driver = driver
         self._expected = expected
         self._refreshed = -1.0
         self._done = self._total = 0.0
@@ -187,7 +214,7 @@ class _Meter:
         if time.monotonic() - self._refreshed < 0.5:
             return
         self._refreshed = time.monotonic()
-        table = self._driver.table()
+        table = self.driver.table()
         results = self._store.results()
         seconds_a_unit = _seconds_a_unit(
             {row.run.key: row.run for row in self._store.list()}, results
@@ -197,7 +224,7 @@ class _Meter:
             return run.scale.units * _nearest(seconds_a_unit, run)
 
         under_way = {p.number: p.step / max(1, p.steps) for p in self._store.progress()}
-        first = self._driver.first
+        first = self.driver.first
         self._done = sum(
             cost(row.run) * (1.0 if row.done else under_way.get(first + row.number, 0.0))
             for row in table

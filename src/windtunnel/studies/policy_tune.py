@@ -38,7 +38,7 @@ def policy_tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
         CannotSayError: Nothing was trained, or all of it diverged.
     """
     policy, runs = study_policy(study)
-    table, reason = execute(study, "tune", runs, progress)
+    table, reason = execute(study, "tune", runs, progress, searches=True)
     rows = runs.trials(table)
     found = (
         _ladder_outcome(study, policy, rows)
@@ -166,7 +166,7 @@ def _sweeps(study: Study, table: Sequence[Row[Run]]) -> list[dict[str, Any]]:
     """Every run that ended, by width and length."""
     places: dict[tuple[int, int], list[dict[str, Any]]] = {}
     for row in table:
-        if row.done:
+        if row.done and row.state != "failed":
             scale = row.run.scale
             places.setdefault((scale.width, scale.units), []).append(
                 {"lr": row.run.recipe.lr, "loss": row.loss, "seed": row.run.init_seed}

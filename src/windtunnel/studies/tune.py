@@ -35,7 +35,7 @@ def tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
         counts = policy.expected_runs(table)
         return [cell.template for cell in policy.cells for _ in range(counts[cell.name])]
 
-    table, reason = execute(study, "tune", policy, progress, expected=expected)
+    table, reason = execute(study, "tune", policy, progress, expected=expected, searches=True)
     found = sweeps(policy, table)
     outcome = {
         "rule": study.rule,
@@ -113,7 +113,7 @@ def sweeps(policy: BracketPolicy, table: Table[Run]) -> list[dict[str, Any]]:
                 "depth": scale.depth,
                 "units": scale.units,
                 "others": _others(policy, lines.get(cell.name, ())),
-                "points": [_point(row) for row in lines.get(cell.name, ()) if row.done],
+                "points": [_point(row) for row in lines.get(cell.name, ()) if _ran(row)],
                 "optimum": optimum_json(optima.get(cell.name)),
             }
         )
@@ -151,7 +151,12 @@ def _first_recipe(study: Study) -> Recipe:
 
 
 def _trials(rows: Sequence[Row[Run]]) -> list[Trial]:
-    return [Trial(row.run.recipe.lr, row.loss, row.run.init_seed) for row in rows if row.done]
+    return [Trial(row.run.recipe.lr, row.loss, row.run.init_seed) for row in rows if _ran(row)]
+
+
+def _ran(row: Row[Run]) -> bool:
+    """A failed run says nothing of the recipe: it is a wall to the search and no point of a fit."""
+    return row.done and row.state != "failed"
 
 
 def _fits(rows: Sequence[Row[Run]]) -> bool:

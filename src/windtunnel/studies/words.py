@@ -66,11 +66,19 @@ def _searched_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
     others = "".join(
         f", {name.replace('_', ' ')} {significant(value)}" for name, value in best["others"].items()
     )
+    known = rate_range(best["lr_ci90"]) if best["lr_ci90"] else ""
     text = (
         f"After {outcome['trials']} runs {outcome['policy']} recommends learning rate "
-        f"{significant(best['lr'])}{others}. {_capital(outcome['reason'])}."
+        f"{significant(best['lr'])}{known}{others}"
     )
-    found = [Sentence("Tuned", text)]
+    if "regret" in outcome:
+        text += f", expected to cost {100 * outcome['regret']:.2g} % of the target's loss."
+        if outcome["directly"]:
+            names = " and ".join(name.replace("_", " ") for name in outcome["directly"])
+            text += f" Runs at these scales leave {names} to be tuned at the target itself."
+    else:
+        text += f": {outcome['reason']}."
+    found = [Sentence("Tuned", text, "warn" if outcome.get("directly") else "good")]
     if best["edges"]:
         names = " and ".join(name.replace("_", " ") for name in best["edges"])
         text = (

@@ -88,7 +88,6 @@ def work(
             devices,
             trainer=trainer,
             lease_seconds=lease_seconds,
-            again=False,
         ) as supervisor:
             while not should_stop() and time.monotonic() - busy_at < idle_seconds:
                 for line in supervisor.check():

@@ -86,3 +86,11 @@ def deaf(
     """Never asks whether it should stop."""
     time.sleep(60)
     return None
+
+
+def poisoned(run: Run, folder: Path, *rest: Any) -> dict[str, Any] | None:
+    """As `steady`, but kills its process for seed 13."""
+    if run.init_seed == 13:
+        print("about to be killed", flush=True)
+        os._exit(9)
+    return steady(run, folder, *rest)

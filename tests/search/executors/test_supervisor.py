@@ -17,6 +17,8 @@ from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.drive import Driver
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
 from windtunnel.search.executors.worker import run_folder
+from windtunnel.search.fixed import FixedPolicy
+from windtunnel.search.policy import Decision
 from windtunnel.search.store import Store, study_database
 
 STUDY = """
@@ -217,17 +219,56 @@ def test_a_run_that_raises_three_times_ends_the_study_in_one_line(
     ):
         carry_out(driver, supervisor)
     assert "\n" not in str(caught.value)
-    with a_supervisor(folder, store, "steady"):  # the same command after mending goes on
-        wait_until(lambda: set(states(store)) == {"finished"})
 
 
-def test_a_run_that_kills_its_worker_three_times_ends_the_study(folder: Path, store: Store) -> None:
-    store.create(0, A_RUN, "tune")
+def test_a_run_that_kills_its_worker_three_times_fails_and_others_go_on(
+    folder: Path, store: Store
+) -> None:
+    store.create(0, A_RUN.replace(init_seed=13), "tune")
+    store.create(1, A_RUN, "tune")
+    with a_supervisor(folder, store, "poisoned") as supervisor:
+        wait_until(
+            lambda: (supervisor.check() and False) or states(store) == ["failed", "finished"]
+        )
+    (failed, _) = store.list()
+    assert failed.error is not None
+    assert "with status 9 3 times in it: about to be killed" in failed.error
+
+
+def poisoned_search(store: Store, place: int, lag: int) -> Driver:
+    """Nine runs, one of which is poisoned in the way that its seed says."""
+    runs = [A_RUN.replace(data_seed=number, init_seed=0) for number in range(9)]
+    runs[place] = A_RUN.replace(init_seed=13, data_seed=place)
+    return Driver(store, FixedPolicy([Decision(run, "tune") for run in runs]), lag=lag, seed=0)
+
+
+@pytest.mark.parametrize("place", [0, 4, 8])
+def test_a_poisoned_run_costs_itself_alone(folder: Path, store: Store, place: int) -> None:
+    driver = poisoned_search(store, place, lag=2)
+    lines: list[str] = []
+    with a_supervisor(folder, store, "poisoned", workers=2) as supervisor:
+        carry_out(driver, supervisor, on_tick=lines.extend, each_alone=True)
+    found = states(store)
+    assert found == ["failed" if number == place else "finished" for number in range(9)]
+    told = [line for line in lines if "counts as diverged" in line]
+    assert len(told) == 1 and f"run {place} " in told[0]
+
+
+def test_several_failures_in_a_row_are_nobodys_own_and_are_tried_again(
+    folder: Path, store: Store
+) -> None:
+    axis = Axis("lr", 2**-9, 2**-5)
+    policy = BracketPolicy([Cell("mup", A_RUN)], [axis])
     with (
-        pytest.raises(WindtunnelError, match=r"3 times in run 0.*about to be killed"),
-        a_supervisor(folder, store, "killed") as supervisor,
+        pytest.raises(WindtunnelError, match=r"runs in a row failed.*the model is broken.*anew"),
+        a_supervisor(folder, store, "broken", workers=2) as supervisor,
     ):
-        wait_until(lambda: [*supervisor.check()] and False)
+        carry_out(Driver(store, policy, lag=2, seed=0), supervisor, each_alone=True)
+    assert store.rewind_failed(range(100))
+    driver = Driver(store, BracketPolicy([Cell("mup", A_RUN)], [axis]), lag=2, seed=0)
+    with a_supervisor(folder, store, "steady") as supervisor:
+        carry_out(driver, supervisor, each_alone=True)
+    assert set(states(store)) == {"finished"}
 
 
 def test_workers_that_cannot_start_are_said_with_their_last_words(

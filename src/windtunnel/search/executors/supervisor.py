@@ -20,9 +20,11 @@ from windtunnel.search.drive import Driver
 from windtunnel.search.executors.worker import LOST_LEASE, TRAINER, worker_name
 from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.store import LEASE_SECONDS, Store
+from windtunnel.search.table import Row
 
 GRACE_SECONDS = 1.5
 MOST_DEATHS = 3
+MOST_FAILURES = 3
 _TAIL_LINES = 5
 
 # One thread a worker: two such processes beat one of two threads by 1.84 to 2.0 (design, section
@@ -43,7 +45,6 @@ class Supervisor:
         trainer: `module:function` that trains one run.
         threads: CPU threads of each worker.
         lease_seconds: How long a claim lasts without progress.
-        again: Whether runs that failed for good wait again: a person has seen why.
     """
 
     def __init__(
@@ -55,7 +56,6 @@ class Supervisor:
         trainer: str = TRAINER,
         threads: int = 1,
         lease_seconds: float = LEASE_SECONDS,
-        again: bool = True,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -63,16 +63,13 @@ class Supervisor:
         self._trainer = trainer
         self._threads = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         self._lease_seconds = lease_seconds
-        self._again = again
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._idle_deaths = 0
         self._deaths: Counter[int] = Counter()
 
     def __enter__(self) -> Self:
-        """Free what a killed supervisor's workers held, let failed runs wait again, and start."""
+        """Free what a killed supervisor's workers held, and start."""
         self._release_orphans()
-        if self._again:
-            self._store.retry_failed()
         for index in range(len(self._devices)):
             self._start(index)
         return self
@@ -155,11 +152,7 @@ class Supervisor:
         if self._idle_deaths >= MOST_DEATHS:
             raise WindtunnelError(f"{line} {MOST_DEATHS} times before training anything: {tail}")
         again = any(self._deaths[number] >= MOST_DEATHS for number in held)
-        self._store.release(name, f"{line} while training this: {tail}" if again else None)
-        if again:
-            raise WindtunnelError(
-                f"{line} {MOST_DEATHS} times in run {held[0]}: {tail} (see {self._log(index)})"
-            )
+        self._store.release(name, f"{line} {MOST_DEATHS} times in it: {tail}" if again else None)
         self._start(index)
         return f"{line} and was started again" + (f": {tail}" if status > 0 else "")
 
@@ -189,6 +182,7 @@ def carry_out(
     budget: Callable[[], Budget] = Budget,
     on_tick: Callable[[list[str]], None] = lambda lines: None,
     seconds: float = 0.1,
+    each_alone: bool = False,
 ) -> Stop:
     """Decide and train until the driver's policy has stopped and its last run has ended.
 
@@ -198,23 +192,53 @@ def carry_out(
         budget: Asked before every decision.
         on_tick: Called every `seconds` with new lines for people (mostly none); shows progress.
         seconds: How often to look.
+        each_alone: A run that failed for good is a result like a diverged one, unless all the last
+            ones have failed: then something is wrong that isn't theirs.
 
     Returns:
         Why the policy stopped.
 
     Raises:
-        WindtunnelError: A run failed for good, or workers die again and again.
+        WindtunnelError: A run failed for good (with `each_alone`: `MOST_FAILURES` in a row), or
+            workers die again and again.
     """
+    told: set[int] = set()
+    stop: Stop | None = None
     while True:
-        stop = driver.advance(budget())
+        lines = supervisor.check()
         table = driver.table()
-        failed = next((row for row in table if row.state == "failed"), None)
-        if failed is not None:
-            raise WindtunnelError(f"run {failed.number} ({failed.purpose}): {failed.error}")
-        on_tick(supervisor.check())
-        if stop is not None and all(row.done for row in table):
+        failed = [row for row in table if row.state == "failed"]
+        lines += [
+            f"run {row.number} ({row.purpose}) failed and counts as diverged: {row.error}"
+            for row in failed
+            if row.number not in told
+        ]
+        told |= {row.number for row in failed}
+        on_tick(lines)
+        last = failures_at_the_end(table)
+        busy = any(not row.done for row in table)
+        if failed and not each_alone:
+            first = failed[0]
+            raise WindtunnelError(f"run {first.number} ({first.purpose}): {first.error}")
+        if len(last) >= MOST_FAILURES and not busy:
+            raise WindtunnelError(
+                f"{len(last)} runs in a row failed, the first, run {last[0].number} "
+                f"({last[0].purpose}), with: {last[0].error}. Mend that and run the same command "
+                "again: they will be tried anew."
+            )
+        if stop is not None and not busy:
             return stop
+        # Whose fault a failure is shows in how the runs beside it end.
+        if not (last and busy):
+            stop = driver.advance(budget())
         time.sleep(seconds)
+
+
+def failures_at_the_end(table: Sequence[Row[Run]]) -> list[Row[Run]]:
+    """Failed runs that no later run has outlived."""
+    ended = [row.number for row in table if row.state in ("finished", "diverged")]
+    last = max(ended, default=-1)
+    return [row for row in table if row.state == "failed" and row.number > last]
 
 
 def _manner(status: int) -> str:
