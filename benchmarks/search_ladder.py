@@ -133,7 +133,7 @@ def latency(count: int = 5000, suggestions: int = 200) -> dict[str, float]:
     space = Space({name: Float(2**-8, 2**8, log=True) for name in names})
     scales = [{"width": w, "tokens": t} for w in (64.0, 128.0, 256.0) for t in (1e8, 4e8)]
     target = {"width": 2048.0, "tokens": 1e10}
-    policy = LadderPolicy(space, scales=scales, target=target, accepted=1e-9, most=10**6)
+    policy = LadderPolicy(space, scales=scales, target=target, accepted=1e-9, runs=10**6)
     ledger: MemoryLedger[Trial] = MemoryLedger()
     generator = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from windtunnel.errors import WindtunnelError
+from windtunnel.errors import CannotSayError, WindtunnelError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.search.policy import Budget
 from windtunnel.studies import workflow
@@ -218,3 +218,14 @@ def test_the_outcome_is_plain_json(
     study = searched(make_study, "ladder")
     outcome = tune(study, quiet)
     assert json.loads((study.folder / "tune.json").read_text())["recipes"] == outcome["recipes"]
+
+
+@pytest.mark.parametrize("policy", ["ladder", {"name": "sobol", "options": {"trials": 4}}])
+def test_a_search_in_which_all_diverges_cannot_say(
+    make_study: MakeStudy, known_law: Any, quiet: StudyProgress, policy: Any
+) -> None:
+    known_law.diverges = lambda run: True
+    if policy == "ladder":
+        policy = {"name": "ladder", "options": {"runs": 6}}
+    with pytest.raises(CannotSayError, match=r"all \d+ runs diverged"):
+        tune(searched(make_study, policy), quiet)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
 from windtunnel.report.estimate import Estimate
+from windtunnel.report.scales import ScaleLine, scales_table
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -27,22 +28,36 @@ class Step:
         self.description = description
         self.estimate = estimate
         self.note = ""
+        self.learned = ""
+        self.scales: Sequence[ScaleLine] = ()
         self._clock = clock
         self._display = display
         self._closed: float | None = None
         display.begin(self)
 
-    def update(self, completed: float, note: str = "", *, total: float | None = None) -> None:
+    def update(
+        self,
+        completed: float,
+        note: str = "",
+        *,
+        total: float | None = None,
+        learned: str = "",
+        scales: Sequence[ScaleLine] = (),
+    ) -> None:
         """Say how much work is done.
 
         Args:
             completed: Work done so far, in the unit of the step's total.
             note: A few words on what is going on, such as `width 96, rate 2^-6`.
             total: The step's total, if it turned out to be another one.
+            learned: A few words on what the work so far says.
+            scales: What is trained at which scale, for a live table.
         """
         new_total = self.estimate.total if total is None else total
         self.estimate.advance(completed, new_total, self._clock())
         self.note = note
+        self.learned = learned
+        self.scales = scales
         self._display.update(self)
 
     def __enter__(self) -> Self:
@@ -199,16 +214,17 @@ class _Lines(_Display):
         self.say(self._line(step, "done"))
 
     def _line(self, step: Step, state: str) -> str:
-        note = f" ({step.note})" if step.note else ""
+        notes = "; ".join(words for words in (step.note, step.learned) if words)
+        note = f" ({notes})" if notes else ""
         return f"{step.description}: {state}, {step.timing()}{note}"
 
 
 class _Bar(_Display):
-    """A live bar a step; finished steps stay above the running one."""
+    """A live bar a step, and below them what the running one trains."""
 
     def __init__(self, console: Console) -> None:
         self._tasks: dict[Step, TaskID] = {}
-        self._progress = Progress(
+        self._progress = _Scales(
             TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True)),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
@@ -238,10 +254,27 @@ class _Bar(_Display):
         self.update(step)
 
     def update(self, step: Step) -> None:
+        self._progress.running = step
         self._progress.update(self._tasks[step], completed=step.estimate.share)
 
     def end(self, step: Step) -> None:
+        self._progress.running = None
         self._progress.update(self._tasks[step], completed=1.0)
+
+
+class _Scales(Progress):
+    """The bars of all steps; below them the running one's scales and what it has learned."""
+
+    def __init__(self, *columns: ProgressColumn, **options: Any) -> None:
+        self.running: Step | None = None
+        super().__init__(*columns, **options)
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.running is not None and self.running.scales:
+            yield scales_table(self.running.scales)
+            if self.running.learned:
+                yield Text(f"so far: {self.running.learned}")
 
 
 class _Timing(ProgressColumn):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from windtunnel.errors import CannotSayError
@@ -19,10 +17,11 @@ from windtunnel.search.executors.supervisor import (
 from windtunnel.search.executors.worker import TRAINER
 from windtunnel.search.policy import Budget, Policy
 from windtunnel.search.shared_studies import SharedStudy, share_study
-from windtunnel.search.store import LEASE_SECONDS, Store
+from windtunnel.search.store import LEASE_SECONDS
 from windtunnel.search.study_store import has_store, shared_name, shared_url, study_store
 from windtunnel.search.table import Table
 from windtunnel.spec import StudySpec
+from windtunnel.studies.meter import ExpectedRuns, Learned, Meter
 from windtunnel.studies.study import STUDY_FILE, Study
 
 # Decisions of earlier phases have lower numbers, and workers take the lowest first.
@@ -37,9 +36,6 @@ class NotCarriedOut(Exception):  # noqa: N818  (an event, not an error of anyone
     """A step waits for runs that somebody else carries out."""
 
 
-ExpectedRuns = Callable[[Table[Run]], list[Run]]
-
-
 def execute(
     study: Study,
     step: str,
@@ -47,6 +43,7 @@ def execute(
     progress: StudyProgress,
     *,
     expected: ExpectedRuns = lambda _: [],
+    learned: Learned = lambda _: "",
     searches: bool = False,
     alone: bool = False,
     threads: int = 1,
@@ -59,6 +56,7 @@ def execute(
         policy: Who decides.
         progress: Where the step's bar is shown.
         expected: Runs that will still be decided, for the estimate of the time left.
+        learned: What the step's table says of the target so far, in a few words.
         searches: A run that fails is a result to the policy, and doesn't end the step.
         alone: Train one run at a time, instead of one a core.
         threads: CPU threads of each run.
@@ -84,7 +82,7 @@ def execute(
 
     driver = new_driver()
     trainer, devices, lease_seconds = trainer_of(spec, alone=alone)
-    meter = _Meter(store, driver, expected)
+    meter = Meter(store, driver, expected, learned)
 
     def budget() -> Budget:
         return Budget(
@@ -119,7 +117,13 @@ def execute(
                 def show(news: list[str]) -> None:
                     for line in news:
                         progress.say(line)
-                    bar.update(meter.done(), meter.note(), total=meter.total())
+                    bar.update(
+                        meter.done(),
+                        meter.note(),
+                        total=meter.total(),
+                        learned=meter.learned(),
+                        scales=meter.scales(),
+                    )
 
                 stop = carry_out(
                     driver, supervisor, budget=budget, on_tick=show, each_alone=searches
@@ -182,82 +186,3 @@ _DESCRIPTIONS = {
     "fit": "Filling in the ladder",
     "target": "Training the target",
 }
-
-
-class _Meter:
-    """Work done and to do, in seconds of one worker, from what finished runs took."""
-
-    def __init__(self, store: Store[Run], driver: Driver[Run], expected: ExpectedRuns) -> None:
-        self._store = store
-        self.driver = driver
-        self._expected = expected
-        self._refreshed = -1.0
-        self._done = self._total = 0.0
-        self._note = ""
-
-    def done(self) -> float:
-        """Seconds of work that is finished, a running run counting by its steps."""
-        self._refresh()
-        return self._done
-
-    def total(self) -> float:
-        """Seconds of all the work that is known or expected."""
-        self._refresh()
-        return max(self._total, 1e-9)
-
-    def note(self) -> str:
-        """Runs finished, and the best loss so far."""
-        self._refresh()
-        return self._note
-
-    def _refresh(self) -> None:
-        if time.monotonic() - self._refreshed < 0.5:
-            return
-        self._refreshed = time.monotonic()
-        table = self.driver.table()
-        results = self._store.results()
-        seconds_a_unit = _seconds_a_unit(
-            {row.run.key: row.run for row in self._store.list()}, results
-        )
-
-        def cost(run: Run) -> float:
-            return run.scale.units * _nearest(seconds_a_unit, run)
-
-        under_way = {p.number: p.step / max(1, p.steps) for p in self._store.progress()}
-        first = self.driver.first
-        self._done = sum(
-            cost(row.run) * (1.0 if row.done else under_way.get(first + row.number, 0.0))
-            for row in table
-        )
-        self._total = sum(cost(row.run) for row in table)
-        self._total += sum(cost(run) for run in self._expected(table))
-        losses = [row.loss for row in table if row.loss is not None]
-        finished = sum(row.done for row in table)
-        best = f", best loss {min(losses):.3f}" if losses else ""
-        self._note = f"{finished} runs done{best}"
-
-
-def _seconds_a_unit(
-    runs: Mapping[str, Run], results: Mapping[int, Mapping[str, Any]]
-) -> dict[tuple[int, int], float]:
-    """Measured cost of one unit by (width, depth); the latest run of each size speaks."""
-    measured = {}
-    for result in results.values():
-        run = runs.get(result["key"])
-        if run is not None and result["units"] and result["seconds"]:  # an imported one took none
-            size = (run.scale.width, run.scale.depth)
-            measured[size] = result["seconds"] / result["units"]
-    return measured
-
-
-def _nearest(seconds_a_unit: Mapping[tuple[int, int], float], run: Run) -> float:
-    """Cost of a unit at the run's size; a size not measured yet is scaled from the largest one."""
-    size = (run.scale.width, run.scale.depth)
-    if size in seconds_a_unit:
-        return seconds_a_unit[size]
-    if not seconds_a_unit:
-        return float(size[0] * size[1]) * 1e-7
-    known = max(seconds_a_unit)
-    # Between a cost per unit that is all overhead and one that is all arithmetic.
-    growth: float = (size[0] / known[0]) ** 1.3 * size[1] / known[1]
-    return seconds_a_unit[known] * growth

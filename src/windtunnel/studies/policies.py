@@ -21,9 +21,11 @@ from windtunnel.studies.study import OWN_RULE, STANDARD, Study
 # Law and target are trained on the study's first seed, which no search of these ever sees.
 TUNING_SEED = 1
 _USUAL_TRIALS = 32
-# Octaves an octave, by width and by length, where nobody knows which rule a command follows: the
-# best rate falls by one for every doubling of the width if it follows none.
-_UNKNOWN_DRIFT = (0.6, 0.25)
+# Octaves an octave by which the best rate may leave the rule's promise, by width and by length.
+# Twice what is believed elsewhere: a study has to see that its rule holds, not to take it on trust.
+_RATE_DRIFT = (0.5, 0.5)
+# Nobody knows which rule a command follows; under none the rate falls by 1 a doubling of the width.
+_UNKNOWN_DRIFT = (0.8, 0.5)
 # What a policy's trials are told of the scale: the length of training, the width, or both.
 _ALONG: Mapping[str, Literal["width", "scale"]] = {"telescoping": "width", "ladder": "scale"}
 
@@ -165,6 +167,7 @@ def _given(study: Study) -> dict[str, Any]:
     space = study_space(study)
     middle = {name: float(range_.value(0.5)) for name, range_ in space.parameters.items()}
     narrowest = ladder.width[0]
+    rate_drifts = _UNKNOWN_DRIFT if study.rule == OWN_RULE else _RATE_DRIFT
 
     def prior(scale: Mapping[str, float]) -> Mapping[str, float]:
         return {**middle, "lr": middle["lr"] * (scale[width] / narrowest) ** rate_drift(study)}
@@ -183,9 +186,7 @@ def _given(study: Study) -> dict[str, Any]:
         "cost": flops,
         "prior": prior,
         "beliefs": [
-            AxisBelief(name, drift=_UNKNOWN_DRIFT)
-            if name == "lr" and study.rule == OWN_RULE
-            else AxisBelief(name)
+            AxisBelief(name, drift=rate_drifts) if name == "lr" else AxisBelief(name)
             for name in space.names
         ],
     }

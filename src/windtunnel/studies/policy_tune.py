@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from windtunnel.errors import CannotSayError
 from windtunnel.laws.transfer import SLOPE_LIMIT, AxisVerdict, Verdict
+from windtunnel.report.formatting import amount
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.policies.halving import best_row
 from windtunnel.search.policies.ladder import LadderPolicy
+from windtunnel.search.policy import Policy
 from windtunnel.search.table import Row
 from windtunnel.search.trial import Trial
 from windtunnel.studies.execute import execute
 from windtunnel.studies.policies import (
+    StudyTrials,
     rate_drift,
     scale_axes,
     study_policy,
     study_space,
-    tuned_width,
 )
 from windtunnel.studies.study import Study
 
@@ -38,8 +41,17 @@ def policy_tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
         CannotSayError: Nothing was trained, or all of it diverged.
     """
     policy, runs = study_policy(study)
-    table, reason = execute(study, "tune", runs, progress, searches=True)
+
+    def learned(table: Sequence[Row[Run]]) -> str:
+        return _learned(policy, runs.trials(table))
+
+    table, reason = execute(study, "tune", runs, progress, learned=learned, searches=True)
     rows = runs.trials(table)
+    if not any(row.loss is not None for row in rows):
+        raise CannotSayError(
+            f"tune: all {len(rows)} runs diverged; lower search.hyperparameters.lr, or see "
+            f"`windtunnel runs list {study.folder}`"
+        )
     found = (
         _ladder_outcome(study, policy, rows)
         if isinstance(policy, LadderPolicy)
@@ -57,6 +69,22 @@ def policy_tune(study: Study, progress: StudyProgress) -> dict[str, Any]:
     return outcome
 
 
+def _learned(policy: Policy[Trial], rows: Sequence[Row[Trial]]) -> str:
+    """What the runs so far say of the target, or are best at."""
+    if isinstance(policy, LadderPolicy):
+        said = policy.outcome(rows)
+        low, high = said.ci90["lr"]
+        return (
+            f"lr {said.values['lr']:.3g} ({low:.2g} to {high:.2g}) at the target, expected to "
+            f"cost {100 * said.regret:.2g} %"
+        )
+    finished = [row for row in rows if row.loss is not None]
+    if not finished:
+        return ""
+    best = best_row(finished)
+    return f"best loss {best.loss:.4g} at lr {float(best.run.values['lr']):.3g}"
+
+
 def _ladder_outcome(
     study: Study, policy: LadderPolicy, rows: Sequence[Row[Trial]]
 ) -> dict[str, Any]:
@@ -70,21 +98,21 @@ def _ladder_outcome(
         slope, low, high = (
             expected[axis] + part for part in (drifts[axis].slope, *drifts[axis].ci90)
         )
+        values = {float(row.run.values[axis]) for row in rows if row.loss is not None}
         steep = min(abs(low), abs(high)) > SLOPE_LIMIT and low * high > 0
         verdict: Verdict = "transfers" if said.settled else "drifts" if steep else "cannot say"
         which = " and ".join(said.directly) or "them all"
-        axes.append(
-            _axis(
-                study,
-                axis,
-                verdict,
-                f"the best learning rate moves by {slope:+.2f} octaves a doubling (90 % range "
-                f"{low:+.2f} to {high:+.2f}), and the target's recipe is expected to cost "
-                f"{100 * said.regret:.2g} % of loss",
-                None if said.settled else f"tuning {which} at the target",
-                slope=(slope, (low, high)),
-            )
+        reason = (
+            f"the best learning rate moves by {slope:+.2f} octaves a doubling (90 % range "
+            f"{low:+.2f} to {high:+.2f}), and the target's recipe is expected to cost "
+            f"{100 * said.regret:.2g} % of loss"
         )
+        settle = None if said.settled else f"tuning {which} at the target"
+        if len(values) < 2:
+            verdict, settle = "cannot say", f"runs at another {axis}"
+            reason = f"every run had the same {axis}, so that the range is a belief: {reason}"
+        slopes = slope, (low, high)
+        axes.append(_axis(study, axis, verdict, reason, settle, values, slopes))
     return {
         "recommended": _recipe(said.values, study, said.ci90["lr"]),
         "regret": said.regret,
@@ -99,11 +127,13 @@ def _ladder_outcome(
 
 def _best_outcome(study: Study, rows: Sequence[Row[Trial]]) -> dict[str, Any]:
     """One recipe for every scale: the rule's, or the command's own, promise."""
-    values = {name: float(value) for name, value in best_row(rows).run.values.items()}
+    best = best_row([row for row in rows if row.loss is not None]).run
+    values = {name: float(value) for name, value in best.values.items()}
     recipe = _recipe(values, study)
-    where = tuned_width(study)
     width, unit = scale_axes(study)
-    reason = f"{study.spec.search.policy.name} compares recipes at one scale"
+    best_at = StudyTrials(study).run_of(best).scale
+    where = f"width {best_at.width:,} and {amount(best_at.units)} {unit}"
+    reason = f"{study.spec.search.policy.name} compares recipes at one scale ({where})"
     wider = "the policy brackets or ladder, which search several scales,"
     return {
         "recommended": recipe,
@@ -113,8 +143,8 @@ def _best_outcome(study: Study, rows: Sequence[Row[Trial]]) -> dict[str, Any]:
             for units in study.spec.ladder.units
         ],
         "axes": [
-            _axis(study, width, "cannot say", f"{reason} (width {where:,})", wider).to_json(),
-            _axis(study, unit, "cannot say", reason, wider).to_json(),
+            _axis(study, axis, "cannot say", reason, wider, {tuned_at}).to_json()
+            for axis, tuned_at in ((width, best_at.width), (unit, best_at.units))
         ],
     }
 
@@ -142,11 +172,10 @@ def _axis(
     verdict: Verdict,
     reason: str,
     next_run: str | None,
+    varied: Collection[float],
     slope: tuple[float, tuple[float, float]] | None = None,
 ) -> AxisVerdict:
-    ladder = study.spec.ladder
     width, _ = scale_axes(study)
-    varied = ladder.width if axis == width else ladder.units
     target = study.target.width if axis == width else study.target.units
     return AxisVerdict(
         axis=axis,
@@ -154,9 +183,9 @@ def _axis(
         slope=None if slope is None else slope[0],
         slope_ci90=None if slope is None else slope[1],
         loss_paid_percent=None,
-        varied=(float(varied[0]), float(varied[-1])),
+        varied=(float(min(varied)), float(max(varied))),
         target=float(target),
-        target_ratio=max(1.0, target / varied[-1]),
+        target_ratio=max(1.0, target / max(varied)),
         reason=reason,
         next_run=next_run,
     )

@@ -120,6 +120,24 @@ def sweeps(policy: BracketPolicy, table: Table[Run]) -> list[dict[str, Any]]:
     return found
 
 
+def _learned(policy: BracketPolicy, table: Table[Run]) -> str:
+    """The best rate so far at the largest width, under the study's own rule."""
+    rule = policy.cells[0].template.rule
+    fitted = {
+        name: rows
+        for name, rows in policy.lines(table).items()
+        if rows[0].run.rule == rule and _fits(rows)
+    }
+    if not fitted:
+        return ""
+    optima = fit_optima({name: _trials(rows) for name, rows in fitted.items()})
+    rates = [(fitted[name][0].run.scale.width, optima[name].value) for name in optima]
+    width, best = max(rates)
+    low, high = (end(rate for _, rate in rates) for end in (min, max))
+    among = f" ({low:.3g} to {high:.3g} over {len(rates)} scales)" if len(rates) > 1 else ""
+    return f"best lr at width {width} {best:.3g}{among}"
+
+
 def _shared_with_standard(study: Study, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The base's sweep at the shortest length, which is `sp`'s as well."""
     if STANDARD not in study.rules or study.rule == STANDARD:

@@ -38,7 +38,7 @@ def loss_with(drift: float, noise: float = 0.002) -> Callable[[Trial], float | N
 
 
 def policy(**options) -> LadderPolicy:
-    return LadderPolicy(SPACE, scales=SCALES, target=TARGET, **({"most": 120} | options))
+    return LadderPolicy(SPACE, scales=SCALES, target=TARGET, **({"runs": 120} | options))
 
 
 def rate_of(values: Mapping[str, float]) -> float:
@@ -47,7 +47,7 @@ def rate_of(values: Mapping[str, float]) -> float:
 
 def test_it_keeps_every_promise_of_a_policy() -> None:
     rows = assert_policy_conforms(
-        lambda: policy(accepted=0.004, most=25), loss_with(0.0), lags=(1, 3), orders=2
+        lambda: policy(accepted=0.004, runs=25), loss_with(0.0), lags=(1, 3), orders=2
     )
     assert {row.run.values["width"] for row in rows} <= {32.0, 64.0, 128.0}
 
@@ -105,7 +105,7 @@ def test_where_the_prior_is_a_law_that_is_right_fewer_runs_are_needed(play: Call
 
 def test_what_cannot_be_settled_is_to_be_tuned_directly(play: Callable) -> None:
     """One scale says nothing of drift."""
-    own = LadderPolicy(SPACE, scales=SCALES[:1], target=TARGET, accepted=1e-4, most=200)
+    own = LadderPolicy(SPACE, scales=SCALES[:1], target=TARGET, accepted=1e-4, runs=200)
     rows, reason = play(own, loss_with(0.0))
     assert len(rows) < 200
     assert reason.startswith("no run at these scales says more; at the target take lr ")
@@ -124,10 +124,10 @@ def test_a_budget_that_is_nearly_spent_leaves_the_cheaper_scales() -> None:
 
 
 def test_what_is_remembered_changes_nothing(play: Callable) -> None:
-    own = policy(accepted=0.001, most=30)
+    own = policy(accepted=0.001, runs=30)
     rows, _ = play(own, loss_with(-0.2))
     for count in (0, 7, 19, 12):
-        assert own.next(rows[:count], Budget(), 0) == policy(accepted=0.001, most=30).next(
+        assert own.next(rows[:count], Budget(), 0) == policy(accepted=0.001, runs=30).next(
             rows[:count], Budget(), 0
         )
 

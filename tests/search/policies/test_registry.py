@@ -24,7 +24,7 @@ OPTIONS: dict[str, dict] = {
     "telescoping": {"points": 4, "widths": [16, 32]},
     "trajectory-invariance": {"points": 5},
     "optuna": {"sampler": "random", "trials": 8},
-    "ladder": {"scales": [{"width": 8.0}], "target": {"width": 64.0}, "most": 12},
+    "ladder": {"scales": [{"width": 8.0}], "target": {"width": 64.0}, "runs": 12},
 }
 ONLY_RATES = {"ladder", "optuna", "telescoping", "trajectory-invariance"}
 

@@ -58,7 +58,7 @@ class LadderPolicy:
             `AxisBelief(name)`.
         accepted: Expected regret at the target that is good enough, as a share of the loss.
         noise: Standard deviation of log loss from seed to seed.
-        most: Decisions at most.
+        runs: At most so many.
 
     Raises:
         WindtunnelError: A parameter isn't on a log scale, scales have unlike axes or names of
@@ -78,7 +78,7 @@ class LadderPolicy:
         beliefs: Sequence[AxisBelief] | None = None,
         accepted: float = ACCEPTED,
         noise: float = NOISE,
-        most: int = 1000,
+        runs: int = 1000,
     ) -> None:
         _check(space, scales, target)
         self._space = space
@@ -100,7 +100,7 @@ class LadderPolicy:
         self._low, self._high = (
             np.log2([getattr(p, end) for p in space.parameters.values()]) for end in ("low", "high")
         )
-        self._accepted, self._noise, self._most = accepted, noise, most
+        self._accepted, self._noise, self._runs = accepted, noise, runs
         self._cells = {self._scale_key(scale): place for place, scale in enumerate(self._scales)}
         # How many runs the posterior holds, and the last of them.
         self._taken: tuple[int, Row[Trial] | None] = 0, None
@@ -110,8 +110,8 @@ class LadderPolicy:
         """One run, or why there is no other."""
         if budget.spent:
             return Stop(budget.spent)
-        if len(table) >= self._most:
-            return Stop(f"{self._most} runs are decided; {self._words(self.outcome(table))}")
+        if len(table) >= self._runs:
+            return Stop(f"{self._runs} runs are decided; {self._words(self.outcome(table))}")
         posterior, waiting = self._known(table)
         best = optimum(posterior, self._target)
         if best.regret <= self._accepted:
