@@ -143,6 +143,7 @@ def test_a_whole_study_with_a_policy(
     assert "Learning rate" in words and "90 % range" in words
     page = (study.folder / "report.html").read_text(encoding="utf-8")
     assert "learning-rates" in page and "None" not in page
+    assert "What was tried, and where the FLOPs went" in page
 
 
 def test_a_best_value_at_the_end_of_its_range_is_said(
@@ -229,3 +230,14 @@ def test_a_search_in_which_all_diverges_cannot_say(
         policy = {"name": "ladder", "options": {"runs": 6}}
     with pytest.raises(CannotSayError, match=r"all \d+ runs diverged"):
         tune(searched(make_study, policy), quiet)
+
+
+def test_one_width_is_no_evidence_that_a_rule_transfers(
+    make_study: MakeStudy, known_law: Any, quiet: StudyProgress
+) -> None:
+    ladder = {"width": [64], "depth": 1, "tokens": [16_384, 65_536, 131_072]}
+    outcome = tune(searched(make_study, "ladder", ladder=ladder), quiet)
+    axes = {axis["axis"]: axis for axis in outcome["axes"]}
+    assert axes["width"]["verdict"] == "cannot say"
+    assert "every run had the same width" in axes["width"]["reason"]
+    assert axes["width"]["next_run"] == "runs at another width"

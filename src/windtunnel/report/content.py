@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.report.glossary import GLOSSARY
+from windtunnel.report.searched import Searched
 
 Tone = Literal["good", "warn", "bad"]
 Range = tuple[float, float]
@@ -235,6 +236,7 @@ class StudyContent:
             cost, in that order: the first thing a reader sees.
         next_command: The command to type next.
         sweeps: Learning rate against loss, under every rule tried.
+        search: How a policy searched, where it wasn't by sweeps.
         check: The coordinate check by rule.
         transfer: Verdicts by rule, one an axis.
         law: The fitted law.
@@ -256,6 +258,7 @@ class StudyContent:
     sentences: tuple[Sentence, ...] = ()
     next_command: str = ""
     sweeps: tuple[Sweep, ...] = ()
+    search: Searched | None = None
     check: dict[str, Check] = dataclasses.field(default_factory=dict)
     transfer: dict[str, tuple[AxisTransfer, ...]] = dataclasses.field(default_factory=dict)
     law: Law | None = None

@@ -20,6 +20,7 @@ from windtunnel.studies.study import OWN_RULE, STANDARD, Study
 
 # Law and target are trained on the study's first seed, which no search of these ever sees.
 TUNING_SEED = 1
+LADDER = "ladder"
 _USUAL_TRIALS = 32
 # Octaves an octave by which the best rate may leave the rule's promise, by width and by length.
 # Twice what is believed elsewhere: a study has to see that its rule holds, not to take it on trust.
@@ -27,7 +28,7 @@ _RATE_DRIFT = (0.5, 0.5)
 # Nobody knows which rule a command follows; under none the rate falls by 1 a doubling of the width.
 _UNKNOWN_DRIFT = (0.8, 0.5)
 # What a policy's trials are told of the scale: the length of training, the width, or both.
-_ALONG: Mapping[str, Literal["width", "scale"]] = {"telescoping": "width", "ladder": "scale"}
+_ALONG: Mapping[str, Literal["width", "scale"]] = {"telescoping": "width", LADDER: "scale"}
 
 
 def study_policy(study: Study) -> tuple[Policy[Trial], TrialRuns]:

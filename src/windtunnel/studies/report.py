@@ -9,9 +9,11 @@ from typing import Any
 from windtunnel.files import write_json
 from windtunnel.report.content import Sentence, StudyContent
 from windtunnel.report.write import write_report
+from windtunnel.spec import BRACKETS
 from windtunnel.studies.execute import PHASES, results
 from windtunnel.studies.explain import plan_rows
 from windtunnel.studies.imported_sweeps import imported_summary
+from windtunnel.studies.policies import LADDER, StudyTrials, scale_axes
 from windtunnel.studies.study import Study
 from windtunnel.studies.summary import cost, summarise
 from windtunnel.studies.words import (
@@ -46,6 +48,7 @@ def study_content(study: Study) -> StudyContent:
         "sentences": [{"label": s.label, "text": s.text, "tone": s.tone} for s in sentences(study)],
         "next_command": next_command(study),
         "sweeps": [_sweep(sweep) for sweep in (tuned or {"sweeps": []})["sweeps"]],
+        "search": _searched(study),
         "check": _checks(study),
         "transfer": (transfer or {"rules": {}})["rules"],
         "law": None
@@ -108,6 +111,32 @@ def _sweep(sweep: dict[str, Any]) -> dict[str, Any]:
     known = optimum is not None and None not in optimum["lr_ci90"]
     shown = {"lr": optimum["lr"], "ci90": optimum["lr_ci90"]} if known else None
     return {**sweep, "optimum": shown}
+
+
+def _searched(study: Study) -> dict[str, Any] | None:
+    """The runs that a policy decided on, as it saw them."""
+    policy = study.spec.search.policy.name
+    if policy == BRACKETS or study.read("tune") is None:
+        return None
+    translation = StudyTrials(study)
+    trials = [(translation.trial_of(r["run"]), r) for r in results(study)["tune"]]
+    return {
+        "policy": policy,
+        "ranges": {
+            name: (asked.low, asked.high)
+            for name, asked in study.spec.search.hyperparameters.items()
+        },
+        "scale_axes": scale_axes(study) if policy == LADDER else (),
+        "trials": [
+            {
+                "values": trial.values,
+                "fidelity": trial.fidelity,
+                "loss": result["loss"],
+                "flops": result["flops"],
+            }
+            for trial, result in trials
+        ],
+    }
 
 
 def _checks(study: Study) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_scales_are_compared_each_with_its_own_best(tmp_path: Path):
 
     space = {"lr": SPACE["lr"]}
     found = tune(
-        loss, space, "ladder", scales=[{"width": 8}, {"width": 16}], target={"width": 64}, most=30
+        loss, space, "ladder", scales=[{"width": 8}, {"width": 16}], target={"width": 64}, runs=30
     )
     costs = [float(row.run.values["width"]) for row in found.trials]
     figure = search_figure(

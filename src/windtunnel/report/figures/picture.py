@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from windtunnel.report.content import StudyContent
+from windtunnel.report.searched import Searched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,6 +39,8 @@ def draw_pictures(content: StudyContent) -> list[Picture]:
     pictures = []
     if content.sweeps:
         pictures.append(_rates(content))
+    if content.search is not None and any(t.loss is not None for t in content.search.trials):
+        pictures.append(_search(content, content.search))
     if any(check.curves for check in content.check.values()):
         pictures.append(_coordinates(content))
     if content.law is not None:
@@ -62,6 +65,23 @@ def _rates(content: StudyContent) -> Picture:
     )
     return _picture(
         content, "learning-rates", "Does the best learning rate stay put?", caption, draw_rates
+    )
+
+
+def _search(content: StudyContent, search: Searched) -> Picture:
+    from windtunnel.report.figures.searches import searched_figure
+
+    caption = (
+        f"Runs that {search.policy} decided on. Importance is the share of the differences in loss "
+        "(by rank) that one hyperparameter explains alone. Losses of different scales can't be "
+        "compared: each run is shown against the best of its own."
+    )
+    return _picture(
+        content,
+        "search",
+        "What was tried, and where the FLOPs went",
+        caption,
+        lambda _: searched_figure(search),
     )
 
 

@@ -13,8 +13,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.report.figures.style import FAINT, FORECAST, INK, ordered_colours, panels, styled
+from windtunnel.report.searched import Searched
 from windtunnel.search.importance import importances
-from windtunnel.search.space import Choice, Space
+from windtunnel.search.space import Choice, Float, Space
 from windtunnel.search.table import Row
 from windtunnel.search.trial import Trial
 
@@ -61,6 +62,28 @@ def search_figure(
         _draw_coordinates(lines, alike, space)
         _draw_places(where, rows, spent, unit, scale_axes)
     return figure
+
+
+def searched_figure(search: Searched) -> Figure:
+    """The same of what a study's report holds, with costs in FLOPs."""
+    space = Space({name: Float(*ends, log=True) for name, ends in search.ranges.items()})
+    rows = [
+        Row(
+            number,
+            Trial.of(trial.values, fidelity=trial.fidelity),
+            search.policy,
+            "diverged" if trial.loss is None else "finished",
+            trial.loss,
+        )
+        for number, trial in enumerate(search.trials)
+    ]
+    return search_figure(
+        rows,
+        space,
+        cost=[trial.flops for trial in search.trials],
+        unit="FLOPs",
+        scale_axes=search.scale_axes,
+    )
 
 
 def _over_the_best_of_its_scale(
@@ -139,6 +162,7 @@ def _draw_coordinates(axes: Axes, rows: Sequence[Row[Trial]], space: Space) -> N
         good = place >= len(shown) - best
         axes.plot(
             *zip(*points, strict=True),
+            marker="o" if len(points) == 1 else "",  # a lone parameter has no lines
             color=FORECAST.light if good else FAINT.light,
             linewidth=1.6 if good else 0.7,
             alpha=1.0 if good else 0.35,
@@ -180,6 +204,7 @@ def _draw_places(
     axes.barh(order, [totals[name] for name in order], color=shades, height=0.6)
     for place, name in enumerate(order):
         axes.text(totals[name], place, f" {counts[name]}", color=INK.light, fontsize=8, va="center")
+    axes.margins(x=0.1)
     axes.set_title("What was spent where, and in how many trials")
     axes.set_xlabel(f"spent ({unit})")
     axes.set_ylabel("scale" if scale_axes else "fidelity")
