@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 import math
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -110,3 +113,63 @@ def test_time_ends_it() -> None:
     short = tune(slow, space, OneByOne(space, trials=1000), seconds=0.2)
     assert 1 <= len(short.trials) < 1000
     assert short.reason == "the budget of 0 seconds is spent"
+
+
+def walker(lr: float, *, fidelity: float, seed: int, state: Path, continues: Path | None) -> float:
+    """Gradient descent on a bowl that is steep at first, from its own or another's place."""
+    kept = {"at": 1.0 + seed % 2 * 0.1, "steps": 0} if continues is None else load(continues)
+    while kept["steps"] < fidelity:
+        steepness = 1.0 if kept["steps"] < 20 else 0.1
+        kept["at"] -= lr * steepness * kept["at"]
+        kept["steps"] += 1
+        with (state / "log").open("a") as log:
+            log.write(".")
+    (state / "kept.json").write_text(json.dumps(kept))
+    return 1e-6 + kept["at"] ** 2
+
+
+def load(folder: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((folder / "kept.json").read_text())
+    return found
+
+
+def steps_walked(states: Path) -> int:
+    return sum(len(log.read_text()) for log in states.glob("0*/log"))
+
+
+RATES = {"lr": {"low": 0.01, "high": 1.0, "log": True}}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_promoted_trial_goes_on_from_its_state(tmp_path: Path, workers: int) -> None:
+    options: dict[str, Any] = {"trials": 9, "least": 9, "most": 81, "seed": 4}
+    found = tune(
+        walker, RATES, "successive-halving", states=tmp_path / "s", workers=workers, **options
+    )
+
+    def anew(lr: float, *, fidelity: float, seed: int) -> float:
+        folder = tmp_path / f"anew-{lr}-{fidelity}-{seed}"
+        folder.mkdir()
+        return walker(lr, fidelity=fidelity, seed=seed, state=folder, continues=None)
+
+    assert found.trials == tune(anew, RATES, "successive-halving", **options).trials
+    assert steps_walked(tmp_path / "s") == 9 * 9 + 3 * (27 - 9) + 1 * (81 - 27)
+
+
+def test_a_population_trains_on_and_its_schedule_is_replayed_on_the_test_seeds(tmp_path: Path) -> None:
+    options: dict[str, Any] = {"members": 12, "interval": 5, "intervals": 10, "seed": 1}
+    found = tune(walker, RATES, "pbt", states=tmp_path / "s", **options)
+    assert len({trial.run.values["lr"] for trial in found.trials}) > 12, "values were changed"
+    assert steps_walked(tmp_path / "s") == 12 * 50
+    assert found.test_loss == pytest.approx(found.tuning_loss, rel=0.5), "its schedule is replayed"
+
+
+def test_a_population_without_states_is_refused() -> None:
+    with pytest.raises(WindtunnelError, match="give it `states`"):
+        tune(lambda lr, **_: lr, RATES, "pbt", members=4, interval=1, intervals=2)
+
+
+def test_a_folder_with_other_states_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "000000").mkdir()
+    with pytest.raises(WindtunnelError, match="isn't empty"):
+        tune(walker, RATES, "random", trials=2, fidelity=1, states=tmp_path)

@@ -8,13 +8,14 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from scipy import stats
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.search.drive import Driver
-from windtunnel.search.evaluate import TunedFunction, executor_of, loss_of
+from windtunnel.search.evaluate import TunedFunction, executor_of, loss_of, loss_of_history
 from windtunnel.search.ledger import MemoryLedger
 from windtunnel.search.policies import make_policy
 from windtunnel.search.policies.halving import best_row
@@ -32,6 +33,16 @@ class Recommends(Protocol):
 
     def recommended(self, table: Table[Trial]) -> Trial:
         """The trial to do, at the target."""
+        ...
+
+
+@runtime_checkable
+class NeedsStates(Protocol):
+    """A policy that is meaningless unless trials go on from each other's states: `pbt`."""
+
+    @property
+    def needs_states(self) -> bool:
+        """True."""
         ...
 
 
@@ -72,6 +83,7 @@ def tune(
     executor: Executor | None = None,
     parallelism: int = 1,
     seconds: float | None = None,
+    states: Path | None = None,
     **options: Any,
 ) -> Tuned:
     """Search for the values with the least loss.
@@ -91,6 +103,10 @@ def tune(
         parallelism: How many trials a policy that decides one by one may have open at once; the
             more, the less it knows when it decides, so this does change the result.
         seconds: Decide on nothing new after so many.
+        states: A new folder where trials keep what they go on from. The objective is then also
+            called with `state`, a folder of its own to write to, and `continues`, the folder of the
+            trial that it goes on from, or None; the fidelity counts that trial's part too. Without
+            it a promoted trial is called anew.
         options: The policy's own, such as `trials=32` or `least=1, most=81`.
 
     Raises:
@@ -110,13 +126,26 @@ def tune(
         raise WindtunnelError(
             f"tune: '{min(options)}' belongs to the policy, which is made already"
         )
+    if states is None and isinstance(chosen, NeedsStates):
+        raise WindtunnelError(
+            "tune: this policy lets trials go on from each other; give it `states`, a folder where "
+            "your function keeps what it goes on from"
+        )
+    if states is not None and states.exists() and any(states.iterdir()):
+        raise WindtunnelError(f"tune: {states} isn't empty; name a new folder for the states")
     with executor or executor_of(objective, workers) as pool:
         driver = Driver(MemoryLedger[Trial](), chosen, lag=parallelism, seed=seed)
-        rows, reason = _searched(objective, driver, pool, workers, seconds)
+        rows, reason = _searched(objective, driver, pool, workers, seconds, states)
         best, tuning_loss = _best(chosen, rows)
         seeds = range(TEST_SEED, TEST_SEED + test_seeds)
-        tried = [replace(best, seed=own, continues=None) for own in seeds]
-        tests = tuple(pool.map(loss_of, [objective] * test_seeds, tried))
+        tests = tuple(
+            pool.map(
+                loss_of_history,
+                [objective] * test_seeds,
+                [[replace(trial, seed=own) for trial in _history(rows, best)] for own in seeds],
+                [None if states is None else states / f"test-{own}" for own in seeds],
+            )
+        )
     mean, ci90 = _mean(tests)
     return Tuned(best.values, best.fidelity, tuning_loss, tests, mean, ci90, tuple(rows), reason)
 
@@ -127,6 +156,7 @@ def _searched(
     executor: Executor,
     workers: int,
     seconds: float | None,
+    states: Path | None,
 ) -> tuple[list[Row[Trial]], str]:
     ledger = driver.store
     assert isinstance(ledger, MemoryLedger), "tune() made it"
@@ -135,7 +165,8 @@ def _searched(
     while True:
         stop = driver.advance(Budget(seconds=seconds, seconds_used=time.monotonic() - since))
         while begun < len(ledger.rows) and len(running) < workers:
-            running[executor.submit(loss_of, objective, ledger.rows[begun].run)] = begun
+            trial = ledger.rows[begun].run
+            running[executor.submit(loss_of, objective, trial, states, begun)] = begun
             begun += 1
         if not running:
             assert isinstance(stop, Stop), "every result is known, so the policy stops"
@@ -143,6 +174,14 @@ def _searched(
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             loss = future.result()
             ledger.finish(running.pop(future), loss if math.isfinite(loss) else None)
+
+
+def _history(rows: Sequence[Row[Trial]], trial: Trial) -> list[Trial]:
+    """The trials that this one goes on from, the first of them first, and itself."""
+    history = [trial]
+    while history[0].continues is not None:
+        history.insert(0, rows[history[0].continues].run)
+    return history
 
 
 def _best(policy: Policy[Trial], rows: list[Row[Trial]]) -> tuple[Trial, float | None]:

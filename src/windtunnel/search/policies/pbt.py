@@ -49,6 +49,7 @@ class PopulationPolicy:
     """
 
     asynchronous = False
+    needs_states = True
 
     def __init__(self, space: Space, *, members: int, interval: float, intervals: int) -> None:
         if members < 2 or intervals < 1 or interval <= 0:
