@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+
+from windtunnel.spec import SearchSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -36,3 +39,9 @@ def test_every_link_to_a_file_of_ours_leads_somewhere(page: str) -> None:
     links = re.findall(r"\]\(([^)#]+)", text)
     ours = [link for link in links if "://" not in link]
     assert [link for link in ours if not (DOCS / link).exists()] == []
+
+
+def test_the_study_files_of_the_page_on_searching_are_understood() -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "search.md").read_text(), flags=re.DOTALL)
+    found = [SearchSpec.model_validate(yaml.safe_load(block)["search"]) for block in blocks]
+    assert [search.policy.name for search in found] == ["asha"]

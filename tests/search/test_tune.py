@@ -156,7 +156,9 @@ def test_a_promoted_trial_goes_on_from_its_state(tmp_path: Path, workers: int) -
     assert steps_walked(tmp_path / "s") == 9 * 9 + 3 * (27 - 9) + 1 * (81 - 27)
 
 
-def test_a_population_trains_on_and_its_schedule_is_replayed_on_the_test_seeds(tmp_path: Path) -> None:
+def test_a_population_trains_on_and_its_schedule_is_tested(
+    tmp_path: Path,
+) -> None:
     options: dict[str, Any] = {"members": 12, "interval": 5, "intervals": 10, "seed": 1}
     found = tune(walker, RATES, "pbt", states=tmp_path / "s", **options)
     assert len({trial.run.values["lr"] for trial in found.trials}) > 12, "values were changed"

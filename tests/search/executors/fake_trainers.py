@@ -94,3 +94,9 @@ def poisoned(run: Run, folder: Path, *rest: Any) -> dict[str, Any] | None:
         print("about to be killed", flush=True)
         os._exit(9)
     return steady(run, folder, *rest)
+
+
+def by_length(run: Run, folder: Path, *rest: Any) -> dict[str, Any] | None:
+    """As `steady`; longer runs are better."""
+    result = steady(run, folder, *rest)
+    return None if result is None else {**result, "loss": result["loss"] + 300 / run.scale.units}
