@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,20 +118,23 @@ def carried_out(folder: Path, name: str, workers: int, kills: int = 0) -> list[t
     folder.mkdir()
     (folder / "study.yaml").write_text(STUDY)
     store = Store(study_database(folder), "study", Run.from_json)
-    draw, left = random.Random(name), [kills]
+    draw = random.Random(name)
     driver = Driver(store, policy_named(name), lag=2, seed=0)
     with Supervisor(
         folder, store, ["cpu"] * workers, trainer="fake_trainers:by_length"
     ) as supervisor:
+        killed: Counter[int] = Counter()
 
         def kill(_: list[str]) -> None:
-            held = [progress.worker for progress in store.progress()]
-            if left[0] and held and draw.random() < 0.5:
-                left[0] -= 1
-                os.kill(int(draw.choice(held).rpartition(":")[2]), signal.SIGKILL)
+            # A run whose worker dies three times is taken to have killed it.
+            held = {p.number: p.worker for p in store.progress() if killed[p.number] < 2}
+            if killed.total() < kills and held and draw.random() < 0.5:
+                number = draw.choice(sorted(held))
+                killed[number] += 1
+                os.kill(int(held[number].rpartition(":")[2]), signal.SIGKILL)
 
         carry_out(driver, supervisor, on_tick=kill)
-    assert left == [0]
+    assert killed.total() == kills
     table = [(row.run.key, row.state, row.loss, row.purpose) for row in driver.table()]
     store.close()
     return table

@@ -22,7 +22,7 @@ from windtunnel.studies.forecast import forecast
 from windtunnel.studies.import_runs import import_runs, import_sentences
 from windtunnel.studies.imported_sweeps import imported_runs
 from windtunnel.studies.report import sentences, study_content
-from windtunnel.studies.study import Study
+from windtunnel.studies.study import Study, open_study
 from windtunnel.studies.summary import summarise
 from windtunnel.studies.transfer import transfer
 from windtunnel.studies.tune import tune
@@ -240,3 +240,42 @@ def test_without_seeds_replicates_are_told_apart_by_their_loss(study: Study, bri
     assert bring(rows, "width,tokens,lr,loss")["added"] == 2
     assert bring(rows[::-1], "width,tokens,lr,loss")["added"] == 0
     assert [run.run.init_seed for run in imported_runs(study)] == [0, 1]
+
+
+def with_policy(study: Study, name: str) -> Study:
+    return open_study(study.folder, policy=name)
+
+
+def table_of(path: Path, rows: list[str]) -> Any:
+    path.write_text("\n".join([HEADING, *rows]), encoding="utf-8")
+    return read_tuning_table(read_raw(path), {})
+
+
+def test_a_ladder_begins_from_runs_that_are_paid_for(
+    study: Study, tmp_path: Path, known_law: Any, quiet: StudyProgress
+) -> None:
+    study = with_policy(study, "ladder")
+    outcome = import_runs(study, table_of(tmp_path / "paid.csv", ladder()))
+    assert outcome["added"] == 6 * 11
+    assert import_sentences(outcome, study)[-1].text.startswith("Next: windtunnel tune")
+    found = tune(study, quiet)
+    assert math.log2(found["recommended"]["lr"]) == pytest.approx(-6, abs=0.5)
+    assert [axis["verdict"] for axis in found["axes"]] == ["transfers", "transfers"]
+    assert known_law.trained == [], "they say enough"
+
+
+def test_a_ladder_adds_what_the_paid_ones_lack(
+    study: Study, tmp_path: Path, known_law: Any, quiet: StudyProgress
+) -> None:
+    study = with_policy(study, "ladder")
+    import_runs(study, table_of(tmp_path / "paid.csv", ladder()[:22]))
+    found = tune(study, quiet)
+    assert found["axes"][0]["verdict"] == "transfers"
+    assert {run.scale.width for run in known_law.trained} - {16}, "these were all 16 wide"
+    with pytest.raises(WindtunnelError, match="has decided on runs already"):
+        import_runs(study, table_of(tmp_path / "more.csv", sweep(16, 16_384, seed=1)))
+
+
+def test_runs_that_a_policy_would_never_look_at_are_refused(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(WindtunnelError, match="the policy asha decides by its own runs alone"):
+        import_runs(with_policy(study, "asha"), table_of(tmp_path / "paid.csv", ladder()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Protocol
 
 from windtunnel.scale import Run
@@ -34,11 +35,15 @@ class TrialRuns:
     Args:
         policy: Decides on trials.
         translation: Makes runs of them, and trials of runs.
+        known: Runs that the policy sees before its own, with their results.
     """
 
-    def __init__(self, policy: Policy[Trial], translation: Translation) -> None:
+    def __init__(
+        self, policy: Policy[Trial], translation: Translation, known: Sequence[Row[Run]] = ()
+    ) -> None:
         self._policy = policy
         self._translation = translation
+        self._known = tuple(known)
 
     @property
     def asynchronous(self) -> bool:
@@ -54,17 +59,17 @@ class TrialRuns:
         return [Decision(run_of(decision.run), decision.purpose) for decision in answer]
 
     def trials(self, table: Table[Run]) -> tuple[Row[Trial], ...]:
-        """The table as the policy sees it."""
+        """The table as the policy sees it: what was known, then its own."""
         found: list[Row[Trial]] = []
         latest: dict[Trial, Row[Trial]] = {}
-        for row in table:
+        for number, row in enumerate((*self._known, *table)):
             trial = self._translation.trial_of(row.run)
             alike = dataclasses.replace(trial, fidelity=None)
             before = latest.get(alike)
             if before is not None and _shorter(before.run, trial):
                 trial = dataclasses.replace(trial, continues=before.number)
             found.append(
-                Row(row.number, trial, row.purpose, row.state, row.loss, row.loss_se, row.error)
+                Row(number, trial, row.purpose, row.state, row.loss, row.loss_se, row.error)
             )
             latest[alike] = found[-1]
         return tuple(found)

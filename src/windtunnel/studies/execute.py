@@ -17,7 +17,7 @@ from windtunnel.search.executors.supervisor import (
 from windtunnel.search.executors.worker import TRAINER
 from windtunnel.search.policy import Budget, Policy
 from windtunnel.search.shared_studies import SharedStudy, share_study
-from windtunnel.search.store import LEASE_SECONDS
+from windtunnel.search.store import LEASE_SECONDS, Store
 from windtunnel.search.study_store import has_store, shared_name, shared_url, study_store
 from windtunnel.search.table import Table
 from windtunnel.spec import StudySpec
@@ -88,9 +88,7 @@ def execute(
         return Budget(
             flops=spec.budget.flops,
             seconds=spec.budget.time,
-            flops_used=sum(result["flops"] for result in store.results().values())
-            if spec.budget.flops
-            else 0.0,
+            flops_used=_flops_of(store) if spec.budget.flops else 0.0,
             seconds_used=study.seconds_before + study.seconds_open,
         )
 
@@ -128,12 +126,16 @@ def execute(
                 stop = carry_out(
                     driver, supervisor, budget=budget, on_tick=show, each_alone=searches
                 )
-        table = driver.table()
+        table, spent = driver.table(), budget().spent
     finally:
         store.close()
-    if not any(row.state in ("finished", "diverged") for row in table):
-        raise CannotSayError(f"{step}: {stop.reason}; nothing was trained. Raise the budget.")
+    if spent and not any(row.state in ("finished", "diverged") for row in table):
+        raise CannotSayError(f"{step}: {spent}; nothing was trained. Raise the budget.")
     return table, stop.reason
+
+
+def _flops_of(store: Store[Run]) -> float:
+    return float(sum(result["flops"] for result in store.results().values()))
 
 
 def _settled(table: Table[Run], *, searches: bool) -> bool:

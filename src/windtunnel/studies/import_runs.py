@@ -16,8 +16,10 @@ from windtunnel.report.formatting import amount
 from windtunnel.scale import Run, Scale
 from windtunnel.search.drive import PHASE_SIZE
 from windtunnel.search.study_store import study_store
-from windtunnel.studies.execute import IMPORTED_PHASE
+from windtunnel.spec import BRACKETS
+from windtunnel.studies.execute import IMPORTED_PHASE, results
 from windtunnel.studies.imported_sweeps import ImportedRun, imported_runs, with_imported
+from windtunnel.studies.policies import LADDER
 from windtunnel.studies.study import STANDARD, Study
 
 _SAME_LENGTH = 0.01  # a run's last partial batch may be missing
@@ -42,6 +44,7 @@ def import_runs(study: Study, table: TuningTable) -> dict[str, Any]:
         WindtunnelError: A row belongs to another rule or recipe, or to the target's scale, or says
             another loss than when it was imported before; the message has its line.
     """
+    _require_use(study)
     before = imported_runs(study)
     placed = [_Row(study, table, run) for run in table.runs]
     new = _new_runs(study, table, placed, before)
@@ -78,7 +81,8 @@ def import_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentence]
     found = [Sentence("Imported", text, "good" if outcome["runs"] else "warn")]
     found += [Sentence("Imported", remark) for remark in outcome["remarks"]]
     after = "" if study.read("forecast") is None else " (the forecast was made before and stays)"
-    return [*found, Sentence("Next", f"Next: windtunnel transfer {study.folder}{after}")]
+    step = "transfer" if study.spec.search.policy.name == BRACKETS else "tune"
+    return [*found, Sentence("Next", f"Next: windtunnel {step} {study.folder}{after}")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +246,24 @@ def _result(row: _Row, run: Run, source: str, replicate: int) -> dict[str, Any]:
     }
 
 
+def _require_use(study: Study) -> None:
+    """Refuse runs that the study's search would never look at."""
+    policy = study.spec.search.policy.name
+    if policy not in (BRACKETS, LADDER):
+        raise WindtunnelError(
+            f"runs import: the policy {policy} decides by its own runs alone; {BRACKETS} and "
+            f"{LADDER} use others' (search.policy)"
+        )
+    if policy == LADDER and results(study)["tune"]:
+        raise WindtunnelError(
+            "runs import: the ladder has decided on runs already, without these; import them "
+            "first, into a study in a new folder"
+        )
+
+
 def _refresh_sweeps(study: Study) -> None:
+    if study.spec.search.policy.name != BRACKETS:
+        return
     tuned = study.read("tune") or {
         "rule": study.rule,
         "sweeps": [],

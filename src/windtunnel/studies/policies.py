@@ -13,9 +13,11 @@ from windtunnel.search.policies import POLICIES, make_policy, policy_class
 from windtunnel.search.policy import Policy
 from windtunnel.search.space import Float, Space
 from windtunnel.search.surrogate.beliefs import AxisBelief
+from windtunnel.search.table import Row
 from windtunnel.search.trial import Trial, Value
 from windtunnel.search.trial_runs import TrialRuns
 from windtunnel.spec import BRACKETS
+from windtunnel.studies.imported_sweeps import imported_runs
 from windtunnel.studies.study import OWN_RULE, STANDARD, Study
 
 # Law and target are trained on the study's first seed, which no search of these ever sees.
@@ -64,7 +66,23 @@ def study_policy(study: Study) -> tuple[Policy[Trial], TrialRuns]:
         policy = make_policy(asked.name, study_space(study), **{**own, **asked.options})
     except WindtunnelError as error:
         raise WindtunnelError(f"search.policy: {error}") from error
-    return policy, TrialRuns(policy, StudyTrials(study))
+    known = _paid_for(study) if asked.name == LADDER else ()
+    return policy, TrialRuns(policy, StudyTrials(study), known)
+
+
+def _paid_for(study: Study) -> list[Row[Run]]:
+    """Imported runs of the study's rule and ladder."""
+    return [
+        Row(
+            paid.number,
+            paid.run,
+            "imported",
+            "diverged" if paid.loss is None else "finished",
+            paid.loss,
+        )
+        for paid in imported_runs(study)
+        if paid.run.rule == study.rule and not paid.origin["extra"]
+    ]
 
 
 def study_space(study: Study) -> Space:

@@ -58,7 +58,7 @@ recipe:                     # hyperparameters that are not searched, at base
 search:
   hyperparameters:
     lr: {low: 0.004, high: 0.064, points: 5}   # widened when the best is at an edge
-  # policy: ladder            # or asha, hyperband, ... (docs/search.md); left out, sweeps at every width
+  # policy: ladder            # or asha, hyperband, ... (docs/search.md) in place of sweeps
   seeds: $seeds                  # runs of each scale's best rates, with different seeds
   parallelism: $parallelism            # decisions open at once, on any machine, so results repeat
 
