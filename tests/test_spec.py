@@ -80,7 +80,6 @@ def test_counts_in_the_unit_the_study_names(tmp_path: Path) -> None:
         ("base.units", 300_000, "base.units", "write base.tokens"),
         ("unit", "epochs", "unit", "'tokens', 'images' or 'steps'"),
         ("unit", ["tokens"], "unit", "'tokens', 'images' or 'steps'"),
-        ("recipe.warmup", 0.8, "recipe.decay", "together they may take the whole run at most"),
         ("ladder.width", [], "ladder.width", "empty; the ladder needs at least one size"),
         ("ladder.tokens", [], "ladder.tokens", "empty; the ladder needs at least one size"),
         ("ladder.tokens", ["1e6"], "ladder.tokens.0", "not an amount such as"),

@@ -156,7 +156,8 @@ class RecipeSpec(_Section):
         0.95,
     )
     eps: PositiveFloat = 1e-8
-    schedule: Literal["wsd", "cosine", "linear"] = "wsd"
+    schedule: str = "wsd"
+    schedule_settings: dict[str, str | float | list[float]] = {}
     warmup: float = Field(default=0.1, ge=0, lt=1)
     decay: float = Field(default=0.3, ge=0, le=1)
     clip: float = Field(default=1.0, ge=0)
@@ -174,6 +175,10 @@ class RecipeSpec(_Section):
             warmup_fraction=self.warmup,
             decay_fraction=self.decay,
             clip_norm=self.clip,
+            schedule_settings=tuple(
+                (name, tuple(value) if isinstance(value, list) else value)
+                for name, value in sorted(self.schedule_settings.items())
+            ),
         )
 
 
@@ -290,13 +295,6 @@ class StudySpec(_Section):
             raise ValueError(
                 f"recipe.batch: {self.recipe.batch:,} tokens is no whole number of sequences of "
                 f"{self.data.sequence_length}"
-            )
-        searched = self.search.hyperparameters.get("warmup_fraction")
-        warmup = self.recipe.warmup if searched is None else searched.high
-        if self.recipe.schedule == "wsd" and warmup + self.recipe.decay > 1:
-            raise ValueError(
-                f"recipe.decay: with a warmup of up to {warmup:g} of the steps it leaves no room "
-                f"for {self.recipe.decay:g}; together they may take the whole run at most"
             )
         return self
 

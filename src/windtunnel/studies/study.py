@@ -20,6 +20,7 @@ from windtunnel.models.command_family import CommandFamily
 from windtunnel.optimizers import optimizer_method
 from windtunnel.parametrization.rule import Rule, load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
+from windtunnel.schedules import recipe_multiplier
 from windtunnel.spec import BudgetSpec, StudySpec, load_study
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Study:
     def fingerprint(self) -> str:
         """12 hexadecimal digits of everything in the spec that decides which runs are made."""
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
+        if not self.spec.recipe.schedule_settings:
+            del science["recipe"]["schedule_settings"]  # older studies, which had none, stay valid
         if self.rule_named().content is not None:  # its content counts, not its path
             science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
@@ -277,9 +280,18 @@ def open_study(path: Path, *, time_limit: str | None = None) -> Study:
     study = Study(folder=file.parent, spec=spec)
     try:
         study.rule_named()
+        _refuse_schedule(spec)
     except WindtunnelError as error:
         raise WindtunnelError(f"{file}: {error}") from error
     return study
+
+
+def _refuse_schedule(spec: StudySpec) -> None:
+    """Raise if the recipe's schedule can't be, with any warm-up that the search may try."""
+    searched = spec.search.hyperparameters.get("warmup_fraction")
+    warmup = spec.recipe.warmup if searched is None else searched.high
+    recipe = spec.recipe.recipe(lr=spec.search.hyperparameters["lr"].low)
+    recipe_multiplier(recipe.replace(warmup_fraction=warmup), 0, 1)
 
 
 def _with_time(budget: BudgetSpec, time_limit: str) -> BudgetSpec:
