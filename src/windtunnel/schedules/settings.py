@@ -19,7 +19,10 @@ FROM_RECIPE = ("lr", "batch_units")
 
 
 def checked_settings(
-    name: str, schedule: Schedule, given: Mapping[str, Setting]
+    name: str,
+    schedule: Schedule,
+    given: Mapping[str, Setting],
+    place: str = "recipe.schedule_settings",
 ) -> dict[str, Setting]:
     """What a schedule is called with, beside the arguments that all have.
 
@@ -29,6 +32,7 @@ def checked_settings(
             has to be given. Its annotation says what it may be: `float`, `int`, `str` or
             `Sequence[float]`.
         given: The settings by name.
+        place: Where they stand, for messages.
 
     Returns:
         The settings with numbers in the type that the schedule declares.
@@ -41,16 +45,16 @@ def checked_settings(
         if setting not in kinds:
             has = f"it has {', '.join(kinds)}" if kinds else "it has none"
             raise WindtunnelError(
-                f"recipe.schedule_settings.{setting}: the schedule '{name}' has no such setting; "
-                f"{has}."
+                f"{place}.{setting}: the schedule '{name}' has no such setting; {has}."
             )
     parameters = inspect.signature(schedule).parameters
     for setting in kinds:
         if setting not in given and parameters[setting].default is inspect.Parameter.empty:
-            raise WindtunnelError(
-                f"recipe.schedule_settings.{setting}: missing; the schedule '{name}' needs it."
-            )
-    return {setting: _as(kinds[setting], setting, value) for setting, value in given.items()}
+            raise WindtunnelError(f"{place}.{setting}: missing; the schedule '{name}' needs it.")
+    return {
+        setting: _as(kinds[setting], f"{place}.{setting}", value)
+        for setting, value in given.items()
+    }
 
 
 def asks_for(schedule: Schedule) -> tuple[str, ...]:
@@ -64,26 +68,24 @@ def _kinds(schedule: Schedule) -> dict[str, object]:
     return {name: kind for name, kind in hints.items() if name not in _SHARED}
 
 
-def _as(kind: object, setting: str, value: Setting) -> Setting:
+def _as(kind: object, place: str, value: Setting) -> Setting:
     if kind is str:
         if isinstance(value, str):
             return value
-        raise WindtunnelError(f"recipe.schedule_settings.{setting}: {value!r} is no name.")
+        raise WindtunnelError(f"{place}: {value!r} is no name.")
     if kind is float or kind is int:
-        number = _number(setting, value)
+        number = _number(place, value)
         if kind is float:
             return number
         if number.is_integer():
             return int(number)
-        raise WindtunnelError(f"recipe.schedule_settings.{setting}: {number:g} is no whole number.")
+        raise WindtunnelError(f"{place}: {number:g} is no whole number.")
     if isinstance(value, str) or not isinstance(value, Sequence):
-        raise WindtunnelError(
-            f"recipe.schedule_settings.{setting}: {value!r} is no list of numbers."
-        )
-    return tuple(_number(setting, entry) for entry in value)
+        raise WindtunnelError(f"{place}: {value!r} is no list of numbers.")
+    return tuple(_number(place, entry) for entry in value)
 
 
-def _number(setting: str, value: object) -> float:
+def _number(place: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise WindtunnelError(f"recipe.schedule_settings.{setting}: {value!r} is no number.")
+        raise WindtunnelError(f"{place}: {value!r} is no number.")
     return float(value)
