@@ -47,9 +47,8 @@ def checked_settings(
             raise WindtunnelError(
                 f"{place}.{setting}: the schedule '{name}' has no such setting; {has}."
             )
-    parameters = inspect.signature(schedule).parameters
-    for setting in kinds:
-        if setting not in given and parameters[setting].default is inspect.Parameter.empty:
+    for setting in _needed(schedule):
+        if setting not in given:
             raise WindtunnelError(f"{place}.{setting}: missing; the schedule '{name}' needs it.")
     return {
         setting: _as(kinds[setting], f"{place}.{setting}", value)
@@ -66,6 +65,13 @@ def asks_for(schedule: Schedule) -> tuple[str, ...]:
 def _kinds(schedule: Schedule) -> dict[str, object]:
     hints = get_type_hints(schedule)
     return {name: kind for name, kind in hints.items() if name not in _SHARED}
+
+
+@cache
+def _needed(schedule: Schedule) -> tuple[str, ...]:
+    parameters = inspect.signature(schedule).parameters
+    empty = inspect.Parameter.empty
+    return tuple(name for name in _kinds(schedule) if parameters[name].default is empty)
 
 
 def _as(kind: object, place: str, value: Setting) -> Setting:
