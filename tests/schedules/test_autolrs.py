@@ -58,7 +58,7 @@ def test_the_best_forecast_is_chosen_and_divergence_never() -> None:
     policy = AutoLRS(steps=100, lowest=1e-2, first=100, longest=100, candidates=3)
     record = [
         Tried(0, 0.01, (3.0,) * 10),
-        Tried(0, 0.1, tuple(3 - t / 10 for t in range(10))),
+        Tried(0, 0.1, tuple(2 + math.exp(-t / 3) for t in range(10))),
         Tried(0, 1.0, (3.0, 1.0, math.nan, *(1.0,) * 7)),
     ]
     assert next_move(record, policy) == Change(0, 0.1)
