@@ -22,9 +22,9 @@ def unified_budget_aware(
     `c = cos(pi * r)` and `r` runs from 0 on the first step after the warm-up to 1 one step after
     the run's last. With `phi = 2` it is the cosine, with `phi` near 0 constant until it drops; half
     way down it is `2 / (2 + phi)`. It is evaluated as `1 / (1 + phi / 2 * tan(pi r / 2)^2)`, the
-    same without 0 / 0. Source: "Stepsize anything", the UBA schedule; the closed form is from an
-    independent implementation and was not checked against the paper, whose several cycles are
-    left out for the same reason.
+    same without 0 / 0. Source: Tang et al. 2025, "Stepsize anything" (arXiv 2505.24452); the closed
+    form is from an independent implementation and was not checked against the paper, whose several
+    cycles are left out for the same reason.
 
     Args:
         step: 0 to `steps - 1`.
