@@ -140,6 +140,16 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, f
     return mean, mean - half, mean + half
 
 
+def seeds_that_would_tell(
+    ours: Sequence[float], theirs: Sequence[float], margin: float
+) -> int | None:
+    """Seeds for a 90 % range that ends below the margin, if mean and deviation stay; or None."""
+    percent = [100 * (a / b - 1) for a, b in zip(ours, theirs, strict=True)]
+    room, deviation = margin - statistics.fmean(percent), statistics.stdev(percent)
+    enough = (n for n in range(2, 1000) if stats.t.ppf(0.95, n - 1) * deviation < room * n**0.5)
+    return next(enough, None) if room > 0 else None
+
+
 def words(found: tuple[float, float, float]) -> str:
     """A difference as people read it."""
     return f"{found[0]:+.2f} % ({found[1]:+.2f} to {found[2]:+.2f})"

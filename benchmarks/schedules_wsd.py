@@ -17,7 +17,17 @@ from typing import Any
 
 import torch
 from committed import environment, footer, write
-from schedules_training import KEPT, MODEL, Kept, Training, best_of, difference, mean_loss, words
+from schedules_training import (
+    KEPT,
+    MODEL,
+    Kept,
+    Training,
+    best_of,
+    difference,
+    mean_loss,
+    seeds_that_would_tell,
+    words,
+)
 
 from windtunnel.schedules import schedule_multiplier
 
@@ -142,8 +152,9 @@ def page(found: dict[str, Any], where: dict[str, Any]) -> str:
         f"Shown at this size: at no budget is it worse than the cosine by {MARGIN} % or more, with "
         "95 % confidence each."
         if holds
-        else "Not shown at this size: at some budget it may be worse than the cosine by "
-        f"{MARGIN} % or more."
+        else " ".join(
+            ["Not shown at this size at every budget:", *(_open(r) for r in found["rows"])]
+        )
     )
     same = "yes" if found["a_branch_is_its_own_run"] else "no"
     lines += [
@@ -155,6 +166,22 @@ def page(found: dict[str, Any], where: dict[str, Any]) -> str:
         *footer("schedules_wsd", where),
     ]
     return "\n".join(lines)
+
+
+def _open(row: dict[str, Any]) -> str:
+    """What is known at a budget."""
+    _, low, high = row["difference"]
+    if row["holds"]:
+        known = "better" if high < 0 else f"not worse by {MARGIN} %"
+        return f"at {row['budget']:,} steps it is {known};"
+    if low > 0:
+        return f"at {row['budget']:,} steps it is worse;"
+    seeds = seeds_that_would_tell(row["branch"], row["cosine"], MARGIN)
+    more = "more seeds than are worth it" if seeds is None else f"about {seeds} seeds"
+    return (
+        f"at {row['budget']:,} steps no difference shows, but worse by {MARGIN} % is not ruled out "
+        f"({more} would tell)."
+    )
 
 
 def _power(rate: float) -> str:
