@@ -15,7 +15,7 @@ import windtunnel as wt
 from windtunnel.errors import WindtunnelError
 from windtunnel.parametrization.lambda_lr import lambda_lr
 from windtunnel.scale import Recipe
-from windtunnel.schedules import recipe_multiplier, schedule_multiplier
+from windtunnel.schedules import SCHEDULES, recipe_multiplier, schedule_multiplier
 
 STEPS = 20
 RATES = (0.1, 0.003)
@@ -56,7 +56,17 @@ def equal(a: list[Tensor], b: list[Tensor]) -> bool:
 
 @pytest.mark.parametrize(
     ("name", "settings"),
-    [("wsd", {}), ("wsd", {"shape": "1-sqrt"}), ("cosine", {"final": 0.1}), ("uba", {"phi": 1})],
+    [
+        ("wsd", {}),
+        ("wsd", {"shape": "1-sqrt"}),
+        ("cosine", {"final": 0.1}),
+        ("linear", {}),
+        ("constant", {}),
+        ("inverse-sqrt", {"flat_steps": 3}),
+        ("power", {"lr": 0.02, "batch_units": 2**20}),
+        ("uba", {"phi": 1}),
+        ("recorded", {"multipliers": (0.5, 1, 0.2)}),
+    ],
 )
 def test_every_group_gets_its_own_rate_times_the_schedule(
     name: str, settings: dict[str, Any]
@@ -105,6 +115,11 @@ def test_a_run_stopped_anywhere_goes_on_bit_for_bit(stop: int, order: str) -> No
     assert scheduler.get_last_lr() == [group["lr"] for group in optimizer.param_groups]
     assert before + train(again, optimizer, scheduler, stop, STEPS) == expected
     assert equal(weights(again), weights(whole))
+
+
+def test_every_schedule_was_exported_above() -> None:
+    (mark,) = test_every_group_gets_its_own_rate_times_the_schedule.pytestmark
+    assert {name for name, _ in mark.args[1]} == set(SCHEDULES)
 
 
 def test_the_state_is_the_step() -> None:
