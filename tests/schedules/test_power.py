@@ -70,6 +70,18 @@ def test_the_base_rate_is_a_ceiling_only() -> None:
     assert low == pytest.approx([min(0.01, value) for value in high])
 
 
+@given(st.integers(0, 399), st.floats(1e-4, 1), st.sampled_from([1, 2, 4]))
+def test_units_at_the_full_rate_instead_of_an_amplitude(step: int, lr: float, batch: int) -> None:
+    flat, units = 100.0 * SEQUENCE, batch * SEQUENCE
+    tuned_by_lr = rate(step, 400, 0.1, 0.2, batch_units=units, lr=lr, flat_units=flat)
+    amplitude = lr / (batch * flat**-0.51)
+    same = rate(step, 400, 0.1, 0.2, batch_units=units, lr=lr, amplitude=amplitude)
+    assert tuned_by_lr == pytest.approx(same)
+    if 40 <= step < 320:
+        n = (step + 1) * units
+        assert tuned_by_lr == pytest.approx(lr * min(1, (n / flat) ** -0.51))
+
+
 def test_warm_up_to_the_curve_and_decay_from_it() -> None:
     batch = SEQUENCE
     found = [rate(step, 10, 0.4, 0.2, batch_units=batch, lr=1, amplitude=1) for step in range(10)]
@@ -89,6 +101,7 @@ def test_warm_up_to_the_curve_and_decay_from_it() -> None:
         ({"lr": 0.0}, "lr: 0 is not above 0"),
         ({"amplitude": -1.0}, "amplitude: -1 is not above 0"),
         ({"sequence_units": 0}, "sequence_units: 0 is not above 0"),
+        ({"flat_units": -1.0}, "flat_units: -1 is no number of units"),
         ({"exponent": 0.51}, "exponent: 0.51 is not below 0"),
     ],
 )

@@ -37,6 +37,7 @@ SETTINGS: dict[str, list[dict[str, float | str | tuple[float, ...]]]] = {
     "inverse-sqrt": [{}, {"flat_steps": 20}],
     "power": [
         {"lr": 0.02, "batch_units": 4096 * 128},
+        {"lr": 0.02, "batch_units": 4096 * 128, "flat_units": 4096 * 128 * 20},
         {"lr": 1e-3, "batch_units": 4096, "amplitude": 1, "shape": "1-sqrt", "final": 0.1},
     ],
     "uba": [{"phi": 0.25}, {"phi": 2}, {"phi": 5, "final": 0.1}],

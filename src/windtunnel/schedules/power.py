@@ -18,6 +18,7 @@ def power(
     amplitude: float = 4.0,
     exponent: float = -0.51,
     sequence_units: int = 4096,
+    flat_units: float = 0.0,
     shape: str = "linear",
     final: float = 0.0,
 ) -> float:
@@ -29,6 +30,9 @@ def power(
     every length: tune `amplitude` where `lr` is tuned elsewhere. The warm-up rises in a line to the
     rate at its own end; the decay starts from the rate at its first step. Per-parameter factors
     (muP's) multiply the rate as ever.
+
+    With `flat_units` it is `lr` that is tuned, as in a study, whose batch is one: the rate is `lr *
+    min(1, (n / flat_units)^exponent)`, and the amplitude follows, `lr / (b * flat_units^exponent)`.
 
     Source: Shen et al. 2024 (arXiv 2408.13359v2), section 4: amplitude 4, exponent -0.51, fitted at
     sequences of 4096 tokens with AdamW under muP at base width 256 with the batch counted in
@@ -44,6 +48,7 @@ def power(
         amplitude: The paper's `a`.
         exponent: The paper's `b`, below 0; its fits gave -0.49 to -0.53.
         sequence_units: Units that count as one in the batch; the paper's sequence, 4096 tokens.
+        flat_units: Units at `lr` before the rate falls, instead of an amplitude; 0 for none.
         shape: How it decays; see `decay_shapes.SHAPES`.
         final: Where the decay ends, as a share of the rate at its start.
 
@@ -68,6 +73,10 @@ def power(
     for name, value in positive.items():
         if not value > 0:
             raise WindtunnelError(f"recipe.schedule_settings.{name}: {value:g} is not above 0.")
+    if flat_units < 0:
+        raise WindtunnelError(
+            f"recipe.schedule_settings.flat_units: {flat_units:g} is no number of units."
+        )
     if not exponent < 0:
         raise WindtunnelError(
             f"recipe.schedule_settings.exponent: {exponent:g} is not below 0: the rate must fall."
@@ -75,6 +84,10 @@ def power(
     phases = cut_into_phases(steps, warmup_fraction, decay_fraction)
     # A step in the warm-up or the decay stands on the curve at that phase's border.
     at = min(max(step, phases.warmup - 1), phases.decay_start)
-    rate = amplitude * (batch_units / sequence_units) * ((at + 1) * batch_units) ** exponent
+    seen = (at + 1) * batch_units
+    if flat_units:
+        height = (seen / flat_units) ** exponent
+    else:
+        height = amplitude * (batch_units / sequence_units) * seen**exponent / lr
     left = min(1.0, (phases.steps - step) / phases.decay) if phases.decay else 1.0
-    return float(min(1.0, rate / lr)) * phases.warming(step) * decayed(shape, left, final)
+    return float(min(1.0, height)) * phases.warming(step) * decayed(shape, left, final)
