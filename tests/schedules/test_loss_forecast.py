@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.schedules.loss_forecast import forecast_loss
 
 
@@ -55,3 +56,6 @@ def test_a_flat_series_stays_flat_and_a_rising_one_is_not_foretold_to_fall() -> 
 
 def test_the_fewest_losses() -> None:
     assert 1.4 < forecast_loss(series(10, 1, 10, 1.5), 100) < 1.6
+    assert math.isfinite(forecast_loss(series(6, 1, 10, 1.5), 100))
+    with pytest.raises(WindtunnelError, match="5 losses; it needs at least 6"):
+        forecast_loss(series(5, 1, 10, 1.5), 100)

@@ -107,7 +107,7 @@ def next_move(record: Sequence[Entry], policy: AutoLRS) -> Try | Change | None:
     steps = length // _SHARE
     every = max(1, steps // _VALIDATIONS) if _validates(policy, stage) else 0
     scores = [_score(entry, length, every, _initial_loss(record)) for entry in tried]
-    if len(tried) == policy.candidates:
+    if len(tried) >= policy.candidates:
         return Change(step, tried[scores.index(min(scores))].multiplier)
     if tried:
         places = [1 - math.log(entry.multiplier) / math.log(policy.lowest) for entry in tried]

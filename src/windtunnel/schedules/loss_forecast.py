@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.interpolate import UnivariateSpline
 from scipy.optimize import minimize
 
+from windtunnel.errors import WindtunnelError
+
 Values = NDArray[np.float64]
 
 _SHARE = 0.03  # of the points dropped in a round, of training losses
@@ -35,11 +37,18 @@ def forecast_loss(losses: Sequence[float], at: float, *, validation: bool = Fals
         at: Entries from the first one to the forecast.
         validation: Which kind of losses these are.
 
+    Raises:
+        WindtunnelError: There are too few losses.
+
     >>> import math
     >>> losses = [2 + math.exp(-t / 50) for t in range(100)]  # 2.0 in the end
     >>> round(forecast_loss(losses, 1000), 1)
     1.9
     """
+    if len(losses) < _FEWEST:
+        raise WindtunnelError(
+            f"loss forecast: {len(losses)} losses; it needs at least {_FEWEST} to see a curve in."
+        )
     steps = np.arange(len(losses), dtype=float)
     kept, values = steps, np.array(losses, dtype=float)
     middle = steps[(len(steps) - 1) // 2]
