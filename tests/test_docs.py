@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,21 @@ from typing import Any
 import pytest
 import yaml
 
+from windtunnel.schedules import SCHEDULES
+from windtunnel.schedules.decay_shapes import SHAPES
+from windtunnel.schedules.settings import FROM_RECIPE
 from windtunnel.spec import SearchSpec
 
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def run_blocks(page: str) -> dict[str, Any]:
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def run_blocks(name: str) -> dict[str, Any]:
     names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL):
+    for block in re.findall(r"```python\n(.*?)```", page(name), flags=re.DOTALL):
         exec(block, names)
     return names
 
@@ -31,6 +39,34 @@ def test_the_searches_of_the_page(
     assert "within 0.4 %" in found.reason
     assert "'optimizer': " in capsys.readouterr().out
     assert (tmp_path / "search.svg").exists()
+
+
+def test_the_schedules_of_the_page(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks("schedules.md")
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "{'last_epoch': 100}"
+    assert said[1].startswith("critical batch about ")
+    assert max(names["refined"]) == 1
+    assert names["again"].at == names["trainer"].at
+    assert abs(names["trainer"].at) < 0.5
+    assert names["grown"][::10] == [8, 16, 32, *[64] * 7]
+    assert (tmp_path / "schedules.png").stat().st_size > 10_000
+
+
+def test_the_schedules_page_names_every_schedule_and_every_setting() -> None:
+    rows = re.findall(r"^\| `([a-z-]+)` \|.*\|(.*)\|.*\|$", page("schedules.md"), re.MULTILINE)
+    named = {name: set(re.findall(r"`([a-z_]+)`", settings)) for name, settings in rows}
+    known = {
+        name: set(inspect.signature(schedule).parameters)
+        - {"step", "steps", "warmup_fraction", "decay_fraction", *FROM_RECIPE}
+        for name, schedule in SCHEDULES.items()
+    }
+    assert named == known
+    assert all(f"`{shape}`" in page("schedules.md") for shape in SHAPES)
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

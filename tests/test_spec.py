@@ -80,7 +80,6 @@ def test_counts_in_the_unit_the_study_names(tmp_path: Path) -> None:
         ("base.units", 300_000, "base.units", "write base.tokens"),
         ("unit", "epochs", "unit", "'tokens', 'images' or 'steps'"),
         ("unit", ["tokens"], "unit", "'tokens', 'images' or 'steps'"),
-        ("recipe.warmup", 0.8, "recipe.decay", "together they may take the whole run at most"),
         ("ladder.width", [], "ladder.width", "empty; the ladder needs at least one size"),
         ("ladder.tokens", [], "ladder.tokens", "empty; the ladder needs at least one size"),
         ("ladder.tokens", ["1e6"], "ladder.tokens.0", "not an amount such as"),
@@ -95,6 +94,18 @@ def test_counts_in_the_unit_the_study_names(tmp_path: Path) -> None:
         ("recipe.batch", 4000, "recipe.batch", "no whole number of sequences of 128"),
         ("recipe.betas", [0.9], "recipe.betas.1", "missing"),
         ("recipe.betas", [0.9, 1.0], "recipe.betas.1", "less than 1"),
+        (
+            "recipe.schedule_settings",
+            {"final": None},
+            "recipe.schedule_settings.final",
+            "None is no number, name or list of numbers",
+        ),
+        (
+            "recipe.schedule_settings",
+            {"multipliers": [1, True]},
+            "recipe.schedule_settings.multipliers",
+            "True is no number, name or list of numbers",
+        ),
         ("search.hyperparameters", {}, "search", "add hyperparameters.lr"),
         ("search.hyperparameters.lr.low", 0.1, "search.hyperparameters.lr", "low must be below"),
         (

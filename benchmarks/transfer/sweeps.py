@@ -127,6 +127,9 @@ def _treatment(setting: Setting, arm: Arm, scale: Scale) -> str:
         + [f"{x:.9g}" for x in (p.init, p.lr, p.weight_decay, p.eps, p.gauge)]
         for p in resolved
     ]
-    shared = dataclasses.asdict(setting.recipe(arm, 0)), dataclasses.asdict(scale), corpus(setting)
+    recipe = dataclasses.asdict(setting.recipe(arm, 0))
+    if not recipe["schedule_settings"]:
+        del recipe["schedule_settings"]  # sweeps made before there were any stay known
+    shared = recipe, dataclasses.asdict(scale), corpus(setting)
     whole = [arm.optimizer, arm.options, shared, factors]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from windtunnel.parametrization.compare import compare_groups
     from windtunnel.parametrization.groups import clip_gradients_, param_groups
     from windtunnel.parametrization.horizon import recipe_at
+    from windtunnel.parametrization.lambda_lr import lambda_lr
     from windtunnel.parametrization.plan import Plan, plan
     from windtunnel.parametrization.rates import guard_rates
     from windtunnel.search.space import Choice, Float, Int, Space
@@ -45,6 +46,7 @@ __all__ = [
     "compare_groups",
     "find_branches",
     "guard_rates",
+    "lambda_lr",
     "param_groups",
     "plan",
     "recipe_at",
@@ -65,6 +67,7 @@ _HOME = {
     "compare_groups": "windtunnel.parametrization.compare",
     "find_branches": "windtunnel.parametrization.branches",
     "guard_rates": "windtunnel.parametrization.rates",
+    "lambda_lr": "windtunnel.parametrization.lambda_lr",
     "param_groups": "windtunnel.parametrization.groups",
     "plan": "windtunnel.parametrization.plan",
     "recipe_at": "windtunnel.parametrization.horizon",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,8 @@ from windtunnel.scale import Run
 PLACEHOLDERS = (
     *("width", "depth", "units", "tokens", "images", "steps"),
     *("lr", "weight_decay", "beta1", "beta2", "eps", "clip_norm"),
-    *("batch_units", "schedule", "warmup_fraction", "decay_fraction"),
+    *("batch_units", "schedule", "schedule_settings"),
+    *("warmup_fraction", "decay_fraction"),
     *("seed", "data_seed", "device", "run"),
 )
 
@@ -71,6 +73,7 @@ def arguments(command: str, run: Run, folder: Path, device: str) -> list[str]:
         "clip_norm": recipe.clip_norm,
         "batch_units": recipe.batch_units,
         "schedule": recipe.schedule,
+        "schedule_settings": json.dumps(dict(recipe.schedule_settings)),
         "warmup_fraction": recipe.warmup_fraction,
         "decay_fraction": recipe.decay_fraction,
         "seed": run.init_seed,

@@ -94,6 +94,8 @@ class Recipe:
         warmup_fraction: Share of the steps spent warming up linearly.
         decay_fraction: Share of the steps spent decaying (warmup-stable-decay only).
         clip_norm: Largest global gradient norm, in the rule's own gauge; 0 turns clipping off.
+        schedule_settings: The schedule's own settings, as sorted name and value pairs; lists of
+            numbers are tuples.
     """
 
     lr: float
@@ -106,6 +108,7 @@ class Recipe:
     warmup_fraction: float = 0.1
     decay_fraction: float = 0.3
     clip_norm: float = 1.0
+    schedule_settings: tuple[tuple[str, Any], ...] = ()
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some hyperparameters changed."""
@@ -174,6 +177,8 @@ class Run:
         value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         if self.rule_content is None:
             del value["rule_content"]  # as before there was any: keys stay what they were
+        if not self.recipe.schedule_settings:
+            del value["recipe"]["schedule_settings"]  # likewise
         return value
 
     @staticmethod
@@ -183,9 +188,17 @@ class Run:
         fields["family_options"] = tuple((name, option) for name, option in value["family_options"])
         fields["base"] = _scale(value["base"])
         fields["scale"] = _scale(value["scale"])
-        fields["recipe"] = Recipe(**value["recipe"])
+        fields["recipe"] = _recipe(value["recipe"])
         fields["data"] = DataIdentity(**value["data"])
         return Run(**fields)
+
+
+def _recipe(value: dict[str, Any]) -> Recipe:
+    settings = tuple(
+        (name, tuple(setting) if isinstance(setting, list) else setting)
+        for name, setting in value.get("schedule_settings", ())
+    )
+    return Recipe(**{**value, "schedule_settings": settings})
 
 
 def _scale(value: dict[str, Any]) -> Scale:

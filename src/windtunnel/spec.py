@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -64,12 +65,26 @@ def _policy_alone(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _setting(value: Any) -> str | float | tuple[float, ...]:
+    """A name, a number or a list of numbers, which the schedule itself then judges."""
+    if isinstance(value, str):
+        return value
+    entries = value if isinstance(value, list | tuple) else [value]
+    for entry in entries:
+        number = isinstance(entry, int | float) and not isinstance(entry, bool)
+        if not (number and math.isfinite(entry)):
+            raise ValueError(f"{entry!r} is no number, name or list of numbers")
+    numbers = tuple(float(entry) for entry in entries)
+    return numbers if isinstance(value, list | tuple) else numbers[0]
+
+
 def _distinct_and_sorted(values: list[int]) -> list[int]:
     return sorted(set(values))
 
 
 Amount = Annotated[PositiveInt, BeforeValidator(_amount)]
 Seconds = Annotated[PositiveFloat, BeforeValidator(_seconds)]
+Setting = Annotated[Any, AfterValidator(_setting)]
 Sizes = Annotated[list[Amount], AfterValidator(_distinct_and_sorted)]
 
 
@@ -163,7 +178,8 @@ class RecipeSpec(_Section):
         0.95,
     )
     eps: PositiveFloat = 1e-8
-    schedule: Literal["wsd", "cosine", "linear"] = "wsd"
+    schedule: str = "wsd"
+    schedule_settings: dict[str, Setting] = {}
     warmup: float = Field(default=0.1, ge=0, lt=1)
     decay: float = Field(default=0.3, ge=0, le=1)
     clip: float = Field(default=1.0, ge=0)
@@ -181,6 +197,7 @@ class RecipeSpec(_Section):
             warmup_fraction=self.warmup,
             decay_fraction=self.decay,
             clip_norm=self.clip,
+            schedule_settings=tuple(sorted(self.schedule_settings.items())),
         )
 
 
@@ -312,13 +329,6 @@ class StudySpec(_Section):
             raise ValueError(
                 f"recipe.batch: {self.recipe.batch:,} tokens is no whole number of sequences of "
                 f"{self.data.sequence_length}"
-            )
-        searched = self.search.hyperparameters.get("warmup_fraction")
-        warmup = self.recipe.warmup if searched is None else searched.high
-        if self.recipe.schedule == "wsd" and warmup + self.recipe.decay > 1:
-            raise ValueError(
-                f"recipe.decay: with a warmup of up to {warmup:g} of the steps it leaves no room "
-                f"for {self.recipe.decay:g}; together they may take the whole run at most"
             )
         return self
 

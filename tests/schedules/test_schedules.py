@@ -5,18 +5,47 @@ from __future__ import annotations
 import doctest
 import importlib
 import math
+import pkgutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from windtunnel import schedules
 from windtunnel.errors import WindtunnelError
-from windtunnel.schedules import SCHEDULES, schedule_multiplier
+from windtunnel.scale import Recipe
+from windtunnel.schedules import SCHEDULES, recipe_multiplier, schedule_multiplier
+from windtunnel.schedules.decay_shapes import SHAPES
+from windtunnel.schedules.settings import Setting
 
-names = st.sampled_from(sorted(SCHEDULES))
+# Every schedule with settings that try it: the conformance tests below run over all of these, and
+# fail for a schedule that is registered and not here.
+SETTINGS: dict[str, list[dict[str, float | str | tuple[float, ...]]]] = {
+    "wsd": [
+        {},
+        *({"shape": shape, "final": final} for shape in SHAPES for final in (0.01, 0.5)),
+        {"shape": "half-life", "half_life": 20},
+    ],
+    "cosine": [{}, {"final": 0.1}],
+    "linear": [{}, {"final": 0.1}],
+    "constant": [{}],
+    "inverse-sqrt": [{}, {"flat_steps": 20}],
+    "power": [
+        {"lr": 0.02, "batch_units": 4096 * 128},
+        {"lr": 0.02, "batch_units": 4096 * 128, "flat_units": 4096 * 128 * 20},
+        {"lr": 1e-3, "batch_units": 4096, "amplitude": 1, "shape": "1-sqrt", "final": 0.1},
+    ],
+    "uba": [{"phi": 0.25}, {"phi": 2}, {"phi": 5, "final": 0.1}],
+    "recorded": [{"multipliers": (0.1, 0.9, 1, 0.6, 0.2)}, {"multipliers": (1,)}],
+}
+cases = st.sampled_from(
+    [(name, settings) for name in sorted(SCHEDULES) for settings in SETTINGS[name]]
+)
 step_counts = st.one_of(st.integers(1, 4), st.integers(1, 300))
 
 
@@ -27,9 +56,22 @@ def shares(draw: st.DrawFn) -> tuple[float, float]:
     return warmup, draw(st.floats(0, 1 - warmup))
 
 
-def curve(name: str, steps: int, warmup: float, decay: float) -> list[float]:
+def curve(
+    name: str,
+    steps: int,
+    warmup: float,
+    decay: float,
+    settings: Mapping[str, Setting] | None = None,
+) -> list[float]:
     return [
-        schedule_multiplier(name, step, steps, warmup_fraction=warmup, decay_fraction=decay)
+        schedule_multiplier(
+            name,
+            step,
+            steps,
+            warmup_fraction=warmup,
+            decay_fraction=decay,
+            settings=settings or {},
+        )
         for step in range(steps)
     ]
 
@@ -60,26 +102,88 @@ def test_values_worked_by_hand(
     assert curve(name, steps, warmup, decay) == pytest.approx(expected, rel=1e-12)
 
 
-@given(names, step_counts, shares())
-@example("wsd", 3, (0.5, 0.5))
-@example("linear", 25, (0.1, 0.3))
+def test_the_conformance_tests_know_every_schedule() -> None:
+    assert set(SETTINGS) == set(SCHEDULES)
+
+
+@given(cases, step_counts, shares())
+@example(("wsd", {}), 3, (0.5, 0.5))
+@example(("linear", {}), 25, (0.1, 0.3))
 def test_every_step_moves_the_weights_and_none_exceeds_the_peak(
-    name: str, steps: int, fractions: tuple[float, float]
+    case: tuple[str, dict[str, Any]], steps: int, fractions: tuple[float, float]
 ) -> None:
-    assert all(0 < multiplier <= 1 for multiplier in curve(name, steps, *fractions))
+    name, settings = case
+    assert all(0 < multiplier <= 1 for multiplier in curve(name, steps, *fractions, settings))
 
 
-@given(names, step_counts, shares())
-def test_rises_in_equal_steps_to_one_then_never_rises_again(
-    name: str, steps: int, fractions: tuple[float, float]
+@given(cases.filter(lambda case: case[0] != "recorded"), step_counts, shares())
+def test_rises_in_equal_steps_then_never_rises_again(
+    case: tuple[str, dict[str, Any]], steps: int, fractions: tuple[float, float]
 ) -> None:
-    multipliers = curve(name, steps, *fractions)
+    name, settings = case
+    multipliers = curve(name, steps, *fractions, settings)
     warmup = round(fractions[0] * steps)
     rise, rest = multipliers[:warmup], multipliers[warmup:]
-    assert rise == pytest.approx([(step + 1) / warmup for step in range(warmup)])
+    if name == "inverse-sqrt":  # it may fall before a warm-up longer than `flat_steps` ends
+        return
+    peak = rise[-1] if rise else rest[0]
+    assert rise == pytest.approx([peak * (step + 1) / warmup for step in range(warmup)])
     assert all(later <= earlier for earlier, later in pairwise(rest))
-    if rest:
-        assert rest[0] == 1
+    if name != "power":
+        assert peak == 1
+        assert not rest or rest[0] == 1 or name == "inverse-sqrt"
+
+
+@given(cases, st.integers(200, 300), shares())
+def test_no_jump_anywhere(
+    case: tuple[str, dict[str, Any]], steps: int, fractions: tuple[float, float]
+) -> None:
+    """Neighbours differ by no more than the steepest phase's slope allows, at borders too."""
+    name, settings = case
+    multipliers = curve(name, steps, *fractions, settings)
+    warmup = round(fractions[0] * steps)
+    decay = min(round(fractions[1] * steps), steps - warmup)
+    falls = decay if name in {"wsd", "power"} else steps - warmup
+    shortest = min(length for length in (warmup, falls, steps) if length)
+    # A root's first step is 1 / sqrt(length), that of an exponential to 0.01 ln(100) / length.
+    steepest = max(5 / shortest, 1 / math.sqrt(shortest))
+    if name in {"inverse-sqrt", "power"}:  # from its second step on, without a warm-up, by 1 / s
+        multipliers = multipliers[10:]
+    assert all(abs(later - earlier) <= steepest + 1e-9 for earlier, later in pairwise(multipliers))
+
+
+@given(cases, step_counts, shares(), st.data())
+def test_the_step_alone_decides(
+    case: tuple[str, dict[str, Any]],
+    steps: int,
+    fractions: tuple[float, float],
+    data: st.DataObject,
+) -> None:
+    """Asked in any order, after anything: a resumed run needs its step and nothing else."""
+    name, settings = case
+    multipliers = curve(name, steps, *fractions, settings)
+    step = data.draw(st.integers(0, steps - 1))
+    warmup, decay = fractions
+    again = schedule_multiplier(
+        name, step, steps, warmup_fraction=warmup, decay_fraction=decay, settings=dict(settings)
+    )
+    assert again == multipliers[step]
+
+
+def test_a_recipe_says_which_schedule_and_tells_it_rate_and_batch() -> None:
+    recipe = Recipe(lr=0.02, batch_units=4096 * 128, warmup_fraction=0, decay_fraction=0)
+    assert recipe_multiplier(recipe, 7, 10) == 1  # wsd
+    assert recipe_multiplier(recipe.replace(schedule="linear"), 7, 10) == pytest.approx(0.3)
+    ending = recipe.replace(schedule="linear", schedule_settings=(("final", 0.5),))
+    assert recipe_multiplier(ending, 7, 10) == pytest.approx(0.65)
+    power = recipe.replace(schedule="power")
+    assert recipe_multiplier(power, 1999, 2000) == pytest.approx(
+        4 * 128 * (2000 * 4096 * 128) ** -0.51 / 0.02
+    )
+    with pytest.raises(WindtunnelError, match="lr: leave it out; the recipe's own is taken"):
+        recipe_multiplier(power.replace(schedule_settings=(("lr", 0.1),)), 0, 10)
+    with pytest.raises(WindtunnelError, match="no 'stairs'"):
+        recipe_multiplier(recipe.replace(schedule="stairs"), 0, 10)
 
 
 @given(step_counts, shares())
@@ -114,7 +218,7 @@ def test_linear_is_wsd_that_only_decays(steps: int) -> None:
 @pytest.mark.parametrize(
     ("name", "step", "steps", "warmup", "decay", "says"),
     [
-        ("stairs", 0, 10, 0.1, 0.3, "no 'stairs'; choose from wsd, cosine, linear"),
+        ("stairs", 0, 10, 0.1, 0.3, "no 'stairs'; choose from wsd, cosine, linear, "),
         ("wsd", 10, 10, 0.1, 0.3, "step 10 is outside a run of 10 steps"),
         ("wsd", -1, 10, 0.1, 0.3, "step -1 is outside"),
         ("wsd", 0, 0, 0.1, 0.3, "step 0 is outside a run of 0 steps"),
@@ -131,9 +235,13 @@ def test_refuses_in_words(
         schedule_multiplier(name, step, steps, warmup_fraction=warmup, decay_fraction=decay)
 
 
-@pytest.mark.parametrize("module", ["", ".cosine", ".linear", ".phases", ".wsd"])
-def test_examples_in_the_docstrings(module: str) -> None:
-    failed, tried = doctest.testmod(importlib.import_module(f"windtunnel.schedules{module}"))
+def test_examples_in_the_docstrings() -> None:
+    """Every public function that a person calls with numbers has one."""
+    without = {f"windtunnel.schedules.{name}" for name in ("settings", "autolrs")}
+    for module in pkgutil.iter_modules(schedules.__path__, "windtunnel.schedules."):
+        failed, tried = doctest.testmod(importlib.import_module(module.name))
+        assert (failed, tried > 0) == (0, module.name not in without), module.name
+    failed, tried = doctest.testmod(schedules)
     assert tried > 0
     assert failed == 0
 

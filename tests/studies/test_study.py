@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ def test_the_fingerprint_ignores_circumstances(
         {"rule": "sp"},
         {"precision": "bf16"},
         {"recipe": {"batch": 128}},
+        {"recipe": {"batch": 64, "schedule_settings": {"final": 0.1}}},
         {"base": {"width": 32, "depth": 1, "tokens": 16_384}},
         {"target": {"width": 256, "depth": 1, "tokens": 262_144}},
     ],
@@ -40,6 +43,55 @@ def test_the_fingerprint_changes_with_the_science(
     study: Study, make_study: Any, science: dict[str, Any]
 ) -> None:
     assert make_study(**science).fingerprint != study.fingerprint
+
+
+def test_a_study_without_later_sections_has_the_fingerprint_it_had_before_there_were_any(
+    study: Study,
+) -> None:
+    circumstances = {"name", "device", "workers", "budget"}
+    science = study.spec.model_dump(mode="json", exclude=circumstances)
+    assert science["recipe"].pop("schedule_settings") == {}
+    assert science["search"].pop("policy")["name"] == "brackets"
+    before = hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()
+    assert study.fingerprint == before[:12]
+
+
+@pytest.mark.parametrize(
+    ("science", "says"),
+    [
+        ({"recipe": {"batch": 64, "schedule": "stairs"}}, "recipe.schedule: no 'stairs'; choose"),
+        (
+            {"recipe": {"batch": 64, "schedule_settings": {"fnal": 0.1}}},
+            "recipe.schedule_settings.fnal: the schedule 'wsd' has no such setting; it has shape",
+        ),
+        ({"recipe": {"batch": 64, "warmup": 0.8}}, "0.8 [+] 0.3 is more than the whole run"),
+        ({"recipe": {"batch": 64, "schedule": "uba"}}, "schedule_settings.phi: missing"),
+        (
+            {
+                "recipe": {"batch": 64, "decay": 0.6},
+                "search": {
+                    "hyperparameters": {
+                        "lr": {"low": 1e-3, "high": 1e-1},
+                        "warmup_fraction": {"low": 0.1, "high": 0.5},
+                    }
+                },
+            },
+            "0.5 [+] 0.6 is more than the whole run",
+        ),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_told_on_opening(
+    make_study: Any, science: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(WindtunnelError, match=r"study\.yaml: recipe\..*") as raised:
+        make_study(**science)
+    assert re.search(says, str(raised.value))
+
+
+def test_a_schedule_s_settings_reach_the_run(make_study: Any) -> None:
+    recipe = {"batch": 64, "schedule_settings": {"shape": "1-sqrt", "final": 0}}
+    made = make_study(recipe=recipe).spec.recipe.recipe(lr=0.01)
+    assert made.schedule_settings == (("final", 0.0), ("shape", "1-sqrt"))
 
 
 def test_what_is_written_is_read_until_the_science_changes(study: Study, make_study: Any) -> None:

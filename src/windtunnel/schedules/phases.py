@@ -21,6 +21,11 @@ class Phases:
     warmup: int
     decay: int
 
+    @property
+    def decay_start(self) -> int:
+        """The first step that decays; `steps` where none does."""
+        return self.steps - self.decay
+
     def warming(self, step: int) -> float:
         """Linear warm-up: `(step + 1) / warmup`, so never 0, and 1 from its last step on.
 
@@ -54,3 +59,16 @@ def cut_into_phases(steps: int, warmup_fraction: float, decay_fraction: float) -
         )
     warmup = round(warmup_fraction * steps)
     return Phases(steps, warmup, decay=min(round(decay_fraction * steps), steps - warmup))
+
+
+def checked_share(name: str, share: float) -> float:
+    """A setting that is a share of the peak rate.
+
+    Raises:
+        WindtunnelError: It lies outside 0 to 1.
+    """
+    if not 0 <= share <= 1:
+        raise WindtunnelError(
+            f"recipe.schedule_settings.{name}: {share:g} is no share of the peak (0 to 1)."
+        )
+    return share

@@ -11,7 +11,7 @@ from windtunnel.parametrization.names import without_indices
 from windtunnel.parametrization.rule import Rule
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Role, Run
-from windtunnel.schedules import schedule_multiplier
+from windtunnel.schedules import recipe_multiplier
 from windtunnel.studies.check import about, middle_rate, read_for
 from windtunnel.studies.study import Study
 
@@ -96,16 +96,7 @@ def match_singular_values(
 def time_constants(run: Run, plan: Plan) -> float:
     """How often a run's hidden matrices can forget where they began; the least of them speaks."""
     recipe = run.recipe
-    multipliers = sum(
-        schedule_multiplier(
-            recipe.schedule,
-            step,
-            run.steps,
-            warmup_fraction=recipe.warmup_fraction,
-            decay_fraction=recipe.decay_fraction,
-        )
-        for step in range(run.steps)
-    )
+    multipliers = sum(recipe_multiplier(recipe, step, run.steps) for step in range(run.steps))
     product = min(entry.lr * entry.weight_decay for entry in plan if entry.role is Role.HIDDEN)
     return recipe.lr * recipe.weight_decay * multipliers * product
 

@@ -20,6 +20,7 @@ from windtunnel.models.command_family import CommandFamily
 from windtunnel.optimizers import optimizer_method
 from windtunnel.parametrization.rule import Rule, load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
+from windtunnel.schedules import recipe_multiplier
 from windtunnel.spec import BudgetSpec, PolicySpec, StudySpec, load_study
 from windtunnel.studies.chosen_policy import with_policy
 
@@ -65,6 +66,8 @@ class Study:
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
         if self.spec.search.policy == PolicySpec():
             del science["search"]["policy"]  # as before there was a choice
+        if not self.spec.recipe.schedule_settings:
+            del science["recipe"]["schedule_settings"]  # older studies, which had none, stay valid
         if self.rule_named().content is not None:  # its content counts, not its path
             science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
@@ -301,9 +304,18 @@ def open_study(
     study = Study(folder=file.parent, spec=spec)
     try:
         study.rule_named()
+        _refuse_schedule(spec)
     except WindtunnelError as error:
         raise WindtunnelError(f"{file}: {error}") from error
     return study
+
+
+def _refuse_schedule(spec: StudySpec) -> None:
+    """Raise if the recipe's schedule can't be, with any warm-up that the search may try."""
+    searched = spec.search.hyperparameters.get("warmup_fraction")
+    warmup = spec.recipe.warmup if searched is None else searched.high
+    recipe = spec.recipe.recipe(lr=spec.search.hyperparameters["lr"].low)
+    recipe_multiplier(recipe.replace(warmup_fraction=warmup), 0, 1)
 
 
 def _limited(budget: BudgetSpec, time_limit: str | None, flops: float | None) -> BudgetSpec:

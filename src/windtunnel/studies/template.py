@@ -50,7 +50,8 @@ recipe:                     # hyperparameters that are not searched, at base
   weight_decay: 0.1
   betas: [0.9, 0.95]
   eps: 1.0e-8
-  schedule: wsd             # warmup-stable-decay; or cosine, linear
+  schedule: wsd             # warmup-stable-decay; or another of docs/schedules.md
+  # schedule_settings: {shape: 1-sqrt}         # the schedule's own
   warmup: 0.1               # share of the steps
   decay: 0.3
   clip: 1.0                 # largest gradient norm; 0 turns clipping off

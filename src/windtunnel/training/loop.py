@@ -19,7 +19,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Family
 from windtunnel.parametrization.groups import clip_gradients_
 from windtunnel.scale import Run
-from windtunnel.schedules import schedule_multiplier
+from windtunnel.schedules import recipe_multiplier
 from windtunnel.training.assemble import assemble
 from windtunnel.training.batches import Batches, to_device
 from windtunnel.training.checkpoint import Progress, load_checkpoint, save_checkpoint, save_weights
@@ -187,13 +187,7 @@ class _Session:
         """Take one optimizer step; schedule's multiplier, loss and gradient norm, not yet read."""
         run, recipe, trainee = self.run, self.run.recipe, self.trainee
         arrays = self.batches.training(self.step, run.data_seed, self.sequences)
-        multiplier = schedule_multiplier(
-            recipe.schedule,
-            self.step,
-            run.steps,
-            warmup_fraction=recipe.warmup_fraction,
-            decay_fraction=recipe.decay_fraction,
-        )
+        multiplier = recipe_multiplier(recipe, self.step, run.steps)
         for group, rate in zip(trainee.optimizer.param_groups, trainee.peak_rates, strict=True):
             group["lr"] = rate * multiplier
         with self.precision:
