@@ -23,9 +23,9 @@ def parameters() -> list[nn.Parameter]:
 def groups(own: list[nn.Parameter]) -> list[dict[str, Any]]:
     """The middle one is the other part's, so that gathering by part would change the order."""
     return [
-        {"params": [own[0]], "lr": 0.1, "geometry": "sign"},
-        {"params": [own[1]], "lr": 0.2, "geometry": "sgd"},
-        {"params": [own[2]], "lr": 0.3, "geometry": "sign"},
+        {"params": [own[0]], "lr": 0.1, "method": "sign"},
+        {"params": [own[1]], "lr": 0.2, "method": "sgd"},
+        {"params": [own[2]], "lr": 0.3, "method": "sign"},
     ]
 
 
@@ -139,7 +139,7 @@ def test_an_added_group_is_trained_once() -> None:
     own = parameters()
     optimizer = split(own)
     extra, beside = nn.Parameter(torch.ones(2)), nn.Parameter(torch.ones(2))
-    optimizer.add_param_group({"params": [extra], "lr": 0.1, "geometry": "sgd"})
+    optimizer.add_param_group({"params": [extra], "lr": 0.1, "method": "sgd"})
     extra.grad, beside.grad = torch.ones(2), torch.ones(2)
     optimizer.step()
     SGD([beside], lr=0.1, momentum=0.9).step()
@@ -167,15 +167,15 @@ def test_a_closure_is_evaluated_once_and_its_loss_returned() -> None:
     assert not any(torch.equal(a, b) for a, b in zip(own, before, strict=True))
 
 
-def test_a_geometry_that_no_part_takes_is_refused() -> None:
-    with pytest.raises(WindtunnelError, match="geometry 'kronecker', and the parts take sign"):
+def test_a_method_that_no_part_takes_is_refused() -> None:
+    with pytest.raises(WindtunnelError, match="method 'kronecker', and the parts take sign"):
         SplitOptimizer(
-            [{"params": parameters(), "lr": 0.1, "geometry": "kronecker"}], {"sign": AdamW}
+            [{"params": parameters(), "lr": 0.1, "method": "kronecker"}], {"sign": AdamW}
         )
 
 
 def test_a_part_without_groups_is_not_made() -> None:
     optimizer = SplitOptimizer(
-        [{"params": parameters(), "lr": 0.1, "geometry": "sign"}], {"sign": AdamW, "sgd": SGD}
+        [{"params": parameters(), "lr": 0.1, "method": "sign"}], {"sign": AdamW, "sgd": SGD}
     )
     assert set(optimizer.parts) == {"sign"}

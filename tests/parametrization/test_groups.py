@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 
 import pytest
 import torch
@@ -127,23 +126,14 @@ def test_of_adafactors_pair_the_second_follows_the_parameter() -> None:
         param_groups(model, plan(FAMILY, BASE, Scale(128, 2)), lr=0.1, eps=(None, 1e-3))
 
 
-def test_geometries_are_kept_apart_and_named_where_there_are_several() -> None:
+def test_methods_are_kept_apart_and_named_where_there_are_several() -> None:
     planned, model = plan(FAMILY, BASE, BASE), FAMILY.build(BASE)
-    assert all("geometry" not in group for group in param_groups(model, planned, lr=1.0))
-    mixed = dataclasses.replace(
-        planned,
-        parameters=tuple(
-            dataclasses.replace(entry, geometry=Geometry.ORTHOGONAL)
-            if entry.role == "hidden"
-            else entry
-            for entry in planned
-        ),
-    )
-    groups = {group["geometry"]: group["params"] for group in param_groups(model, mixed, lr=1.0)}
-    assert set(groups) == {"orthogonal", "sign"}
+    assert all("method" not in group for group in param_groups(model, planned, lr=1.0))
+    mixed = plan(FAMILY, BASE, BASE, optimizer="muon")
+    groups = {group["method"]: group["params"] for group in param_groups(model, mixed, lr=1.0)}
+    assert set(groups) == {"muon", "adamw"}
     hidden = {id(dict(model.named_parameters())[e.name]) for e in planned if e.role == "hidden"}
-    assert {id(p) for p in groups["orthogonal"]} == hidden
-    assert all(type(geometry) is str for geometry in groups)
+    assert {id(p) for p in groups["muon"]} == hidden
 
 
 def stage(model: nn.Module, *kept: str) -> nn.Module:

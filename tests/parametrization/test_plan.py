@@ -11,6 +11,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Declarations
 from windtunnel.models.function import FunctionFamily
 from windtunnel.models.gpt import GPTFamily
+from windtunnel.optimizers import optimizer_method
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.parametrization.expectations import own_updates
 from windtunnel.parametrization.plan import Plan, plan
@@ -152,8 +153,7 @@ def test_an_optimizer_s_own_factor_is_not_applied_again() -> None:
     muon = OptimizerMethod(
         name="muon-like",
         geometry=Geometry.ORTHOGONAL,
-        build=lambda groups, recipe: torch.optim.SGD(groups),
-        elsewhere=Geometry.SIGN,
+        elsewhere=optimizer_method("adamw"),
         own_factor=lambda shape: max(shape) ** 0.5,
     )
     p = plan(gpt(), BASE, Scale(128, 2), "mup", muon)

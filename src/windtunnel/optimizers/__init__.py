@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
-
 from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers.adafactor import ADAFACTOR
 from windtunnel.optimizers.adam_atan2 import ADAM_ATAN2
 from windtunnel.optimizers.adamw import ADAMW
+from windtunnel.optimizers.lion import LION
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import MUON
 from windtunnel.optimizers.sgd import SGD
 from windtunnel.optimizers.torch_classes import torch_class
-from windtunnel.scale import Geometry, Recipe
+from windtunnel.scale import Geometry
 
 __all__ = ["OptimizerMethod", "geometry_of", "method_of", "optimizer_method", "optimizer_names"]
 
-_METHODS = {method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, MUON, SGD)}
+_METHODS = {method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, LION, MUON, SGD)}
 
 
 def optimizer_names() -> tuple[str, ...]:
@@ -50,7 +49,7 @@ def method_of(optimizer: str | type | Geometry | OptimizerMethod) -> OptimizerMe
     if isinstance(optimizer, OptimizerMethod):
         return optimizer
     if isinstance(optimizer, Geometry):  # before names: a geometry is a string too
-        return OptimizerMethod(name=str(optimizer), geometry=optimizer, build=_refuse_to_build)
+        return OptimizerMethod(name=str(optimizer), geometry=optimizer)
     if isinstance(optimizer, type):
         return torch_class(optimizer)
     return optimizer_method(optimizer)
@@ -63,10 +62,3 @@ def geometry_of(optimizer: str | type | Geometry | OptimizerMethod) -> Geometry:
         WindtunnelError: There is none of that name, or the class' geometry isn't known.
     """
     return method_of(optimizer).geometry
-
-
-def _refuse_to_build(param_groups: list[dict[str, Any]], recipe: Recipe) -> NoReturn:
-    raise WindtunnelError(
-        "optimizer: a geometry says what updates do to sizes, not how they are made; to train, "
-        f"name an optimizer: {', '.join(optimizer_names())}"
-    )

@@ -20,7 +20,7 @@ LEAST_PARAMETER_RMS = 1e-3
 _LEAST_ROW_MEAN = 1e-18
 
 
-def _build(param_groups: list[dict[str, Any]], recipe: Recipe) -> Adafactor:
+def _from_torch(param_groups: list[dict[str, Any]], recipe: Recipe) -> Adafactor:
     """There is no first moment, so neither beta is used; beta2 is `1 - step ** -0.8`.
 
     Updates are relative in every tensor, vectors too: torch multiplies the rate by the parameter's
@@ -66,4 +66,4 @@ def epsilon_at_base(geometry: Geometry, recipe: Recipe) -> float:
     return LEAST_PARAMETER_RMS if geometry is Geometry.RELATIVE else recipe.eps
 
 
-ADAFACTOR = OptimizerMethod(name="adafactor", geometry=Geometry.RELATIVE, build=_build)
+ADAFACTOR = OptimizerMethod(name="adafactor", geometry=Geometry.RELATIVE, from_torch=_from_torch)

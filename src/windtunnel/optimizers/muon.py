@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers.adamw import ADAMW
 from windtunnel.optimizers.method import OptimizerMethod
-from windtunnel.scale import Geometry, Recipe
+from windtunnel.optimizers.moving import moving, zeros
+from windtunnel.optimizers.orthogonal import COEFFICIENTS, STEPS, orthogonalise, precision_of
+from windtunnel.optimizers.update_rule import At, UpdateRule, elements
+from windtunnel.scale import Geometry
 
 if TYPE_CHECKING:
-    from torch.optim import Optimizer
+    from torch import Tensor
 
-    from windtunnel.optimizers.classes.split import SplitOptimizer
+    from windtunnel.optimizers.update_rule import Floats, Settings, State
 
-# Momentum of the matrices, with Nesterov's correction: Jordan's and torch's. It is not the
-# recipe's beta1, which AdamW keeps: the best values of the two differ.
+# Of the matrices, with Nesterov's correction: Jordan's and torch's. It is not the recipe's beta1,
+# which AdamW keeps: the best values of the two differ.
 MOMENTUM = 0.95
+# Root mean square of an update, as AdamW's have it (Liu et al. 2025, section 2.2).
+SIZE = 0.2
 
 
-def matched_factor(shape: tuple[int, ...]) -> float:
+def matched_factor(shape: tuple[int, ...], size: float = SIZE) -> float:
     """What is put on the rate, as by torch's `match_rms_adamw`: `0.2 sqrt(max(rows, columns))`.
 
     Updates then have a root mean square of about 0.2, as AdamW's do, so that one learning rate
@@ -30,7 +37,7 @@ def matched_factor(shape: tuple[int, ...]) -> float:
         WindtunnelError: The shape is no matrix' shape.
     """
     refuse_other_than_matrices(shape)
-    return 0.2 * math.sqrt(max(shape))
+    return size * math.sqrt(max(shape))
 
 
 def original_factor(shape: tuple[int, ...]) -> float:
@@ -44,47 +51,78 @@ def original_factor(shape: tuple[int, ...]) -> float:
 
 
 def refuse_other_than_matrices(shape: tuple[int, ...]) -> None:
-    """Raise WindtunnelError unless the shape has two dimensions: torch's Muon takes no other."""
+    """Raise WindtunnelError unless the shape has two dimensions: Muon takes no other."""
     if len(shape) != 2:
         raise WindtunnelError(
-            f"optimizer: torch's Muon takes matrices only, not a parameter of shape "
-            f"{list(shape)}; use 'muon', which leaves all but hidden matrices to AdamW"
+            f"optimizer: Muon takes matrices only, not a parameter of shape {list(shape)}; use "
+            "'muon' through a plan, which leaves all but hidden matrices to AdamW"
         )
 
 
-def _build(param_groups: list[dict[str, Any]], recipe: Recipe) -> SplitOptimizer:
-    from windtunnel.optimizers.classes.muon import Muon
-    from windtunnel.optimizers.classes.split import SplitOptimizer
+def begin(parameter: Tensor, settings: Settings, at: At) -> State:
+    """One moving mean, of zeros."""
+    return {"mean": zeros(parameter)}
 
-    def matrices(groups: list[dict[str, Any]]) -> Optimizer:
-        return Muon(
-            groups,
-            matched_factor,
-            lr=recipe.lr,
-            momentum=MOMENTUM,
-            weight_decay=recipe.weight_decay,
-            eps=recipe.eps,
-        )
 
-    for group in param_groups:
-        if group.get("geometry") == Geometry.ORTHOGONAL:
-            for parameter in group["params"]:
-                refuse_other_than_matrices(tuple(parameter.shape))
-    return SplitOptimizer(
-        param_groups,
-        {
-            str(Geometry.ORTHOGONAL): matrices,
-            str(Geometry.SIGN): lambda groups: ADAMW.build(groups, recipe),
-        },
+def update(
+    parameter: Tensor, gradient: Tensor, state: State, settings: Settings, at: At
+) -> tuple[Tensor, State]:
+    """`w -= lr * (factor * orthogonal(m looking one step ahead) + weight_decay * w)`.
+
+    Decay goes without the factor, here as in torch.
+    """
+    lr, momentum = settings["lr"], settings["momentum"]
+    mean = moving(state["mean"], gradient, momentum)
+    direction = orthogonalise(
+        moving(gradient, mean, 1 - momentum),
+        eps=settings["eps"],
+        dtype=precision_of(gradient),
+        coefficients=(settings["first"], settings["third"], settings["fifth"]),
+        steps=settings["iterations"],
     )
+    factor = matched_factor(tuple(parameter.shape[-2:]), settings["size"])
+    decayed = parameter * (1 - lr * settings["weight_decay"])
+    return decayed - lr * factor * direction, {"mean": mean}
+
+
+def reference(start: Floats, gradients: Floats, *, lr: float, weight_decay: float) -> Floats:
+    """The quintic applied to the singular values themselves."""
+    weight, mean = start.copy(), np.zeros_like(start)
+    for gradient in gradients:
+        mean = 0.95 * mean + 0.05 * gradient
+        ahead = 0.05 * gradient + 0.95 * mean
+        left, values, right = np.linalg.svd(ahead, full_matrices=False)
+        values = values / max(np.sqrt((ahead**2).sum()), 1e-8)
+        for _ in range(5):
+            values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+        direction = 0.2 * np.sqrt(max(start.shape)) * (left * values) @ right
+        weight -= lr * (direction + weight_decay * weight)
+    return weight
 
 
 # Stacked experts and convolutions have more than two dimensions; a plan gives them to AdamW.
-# Decay is `lr * weight_decay` without the factor, here as in torch.
 MUON = OptimizerMethod(
     name="muon",
     geometry=Geometry.ORTHOGONAL,
-    build=_build,
-    elsewhere=Geometry.SIGN,
+    rule=UpdateRule(
+        update=update,
+        begin=begin,
+        reference=reference,
+        state_size=elements,
+        constants={
+            "momentum": MOMENTUM,
+            "eps": 1e-8,
+            "size": SIZE,
+            "first": COEFFICIENTS[0],
+            "third": COEFFICIENTS[1],
+            "fifth": COEFFICIENTS[2],
+            "iterations": STEPS,
+        },
+        shared=("first", "third", "fifth", "iterations"),
+        from_recipe=("eps",),
+        elementwise=False,
+        check=refuse_other_than_matrices,
+    ),
+    elsewhere=ADAMW,
     own_factor=matched_factor,
 )

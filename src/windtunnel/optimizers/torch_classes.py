@@ -65,7 +65,7 @@ def torch_class(optimizer: type) -> OptimizerMethod:
             return OptimizerMethod(
                 name=optimizer.__name__,
                 geometry=_GEOMETRIES[ancestor.__name__],
-                build=_builder(optimizer),
+                from_torch=_builder(optimizer),
                 own_factor=original_factor if ancestor.__name__ == "Muon" else None,
             )
     raise WindtunnelError(

@@ -16,8 +16,8 @@ from windtunnel.parametrization.match import match
 from windtunnel.parametrization.names import named_parameters, without_indices
 from windtunnel.parametrization.plan import Plan
 from windtunnel.parametrization.roles import as_family
-from windtunnel.parametrization.shards import local, write
 from windtunnel.scale import Scale
+from windtunnel.shards import local, write
 
 # Builds of the base model from which its statistics are read: enough to tell what is drawn from
 # what is computed, and to know the spread of a 32 x 32 matrix to about 1 %.

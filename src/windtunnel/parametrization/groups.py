@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from windtunnel.errors import WindtunnelError
 from windtunnel.parametrization.match import match
 from windtunnel.parametrization.plan import ParameterPlan, Plan
-from windtunnel.parametrization.shards import is_sharded, local
 from windtunnel.scale import Geometry, Role
+from windtunnel.shards import is_sharded, local
 
 
 def param_groups(
@@ -46,14 +46,14 @@ def param_groups(
 
     Returns:
         Dictionaries with `params`, `lr`, and `weight_decay` and `eps` where they are not None.
-        Where the plan has more than one geometry (Muon's matrices and the rest, say) no group
-        mixes them, and each has its `geometry` as a string.
+        Where the plan is for an optimizer of two methods (Muon's matrices and AdamW's rest, say)
+        no group mixes them, and each has its `method` by name.
 
     Raises:
         WindtunnelError: The model and the plan don't match; the message names the parameter. Or
             `eps` is a pair and the plan isn't for Adafactor.
     """
-    several = len({entry.geometry for entry in plan}) > 1
+    several = len({entry.method for entry in plan}) > 1
     groups: dict[tuple[tuple[str, Any], ...], list[nn.Parameter]] = {}
     for entry, parameter in match(model, plan, part=part):
         settings: dict[str, Any] = {"lr": lr * entry.lr}
@@ -63,7 +63,7 @@ def param_groups(
         if eps is not None:
             settings["eps"] = _epsilon(eps, entry)
         if several:
-            settings["geometry"] = str(entry.geometry)
+            settings["method"] = entry.method
         groups.setdefault(tuple(settings.items()), []).append(parameter)
     return [{"params": parameters, **dict(settings)} for settings, parameters in groups.items()]
 

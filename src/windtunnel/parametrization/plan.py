@@ -38,6 +38,7 @@ class ParameterPlan:
         eps: Adam's epsilon, over the recipe's. For updates relative to the parameter, the least
             size that they take it to have (Adafactor's second epsilon), over the optimizer's.
         geometry: What the optimizer's update does to its size.
+        method: Name of the optimizer that updates it: of a method's two, the one or the other.
         gauge: The gradient in the gauge in which the rule clips is this times ours: the forward
             multiplier that it has there and that the weights hold here.
     """
@@ -55,6 +56,7 @@ class ParameterPlan:
     eps: float = 1.0
     gauge: float = 1.0
     geometry: Geometry = Geometry.SIGN
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def _refuse_tied_head(
         )
     if head is None:
         return
-    as_embedding, as_readout = tied_rates(rule, method.elsewhere or method.geometry)
+    as_embedding, as_readout = tied_rates(rule, (method.elsewhere or method).geometry)
     if as_embedding != as_readout:
         raise WindtunnelError(
             f"{head.name}: tied with {', '.join(head.names[1:])}, and rule '{rule.name}' needs "

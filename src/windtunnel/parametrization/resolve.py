@@ -17,7 +17,7 @@ from windtunnel.parametrization.refusals import refuse_misfits
 from windtunnel.parametrization.roles import Kind, as_family, kinds, shapes
 from windtunnel.parametrization.rule import BLOCK, BRANCH, Rule, load_rule
 from windtunnel.parametrization.tied import tied_head
-from windtunnel.scale import NONE, Geometry, Powers, Role, Scale
+from windtunnel.scale import NONE, Powers, Role, Scale
 
 
 def resolve(
@@ -61,7 +61,8 @@ class _Resolver:
         """The entry of one parameter."""
         fan_in, fan_out = self._ratios(kind, origin, shape)
         inside = self.declared.blocks is not None and matches(self.declared.blocks, kind.name)
-        geometry = self._geometry(kind)
+        method = self._method(kind)
+        geometry = method.geometry
         scaling = self.rule.scaling(geometry, kind.role)
         if inside:
             scaling *= self.rule.scaling(geometry, BLOCK)
@@ -69,7 +70,7 @@ class _Resolver:
         gauge = self._clipping.scaling(geometry, kind.role).multiplier * extra
         moved = move_into_weights(scaling, extra, geometry)
         depth = self.target.depth / self.base.depth
-        own = self._own_factor(geometry, shape, origin.shape)
+        own = self._own_factor(method, shape, origin.shape)
 
         def factor(powers: Powers) -> float:
             return powers.at(fan_in, fan_out, depth)
@@ -88,24 +89,25 @@ class _Resolver:
             eps=factor(moved.eps),
             gauge=factor(gauge),
             geometry=geometry,
+            method=method.name,
         )
 
-    def _geometry(self, kind: Kind) -> Geometry:
-        """The optimizer's own for hidden matrices, what it does elsewhere for the others."""
+    def _method(self, kind: Kind) -> OptimizerMethod:
+        """The optimizer itself for hidden matrices, the one it has elsewhere for all others."""
         elsewhere = self.method.elsewhere
         matrix = kind.role is Role.HIDDEN and len(kind.shape) == 2
-        return self.method.geometry if matrix or elsewhere is None else elsewhere
+        return self.method if matrix or elsewhere is None else elsewhere
 
     def _own_factor(
-        self, geometry: Geometry, shape: tuple[int, ...], base_shape: tuple[int, ...]
+        self, method: OptimizerMethod, shape: tuple[int, ...], base_shape: tuple[int, ...]
     ) -> float:
         """What the optimizer puts on the rate itself, from base to here: not to be done twice.
 
         Where one rate serves all layers, it is the optimizer as it stands.
         """
-        own = self.method.own_factor
+        own = method.own_factor
         derived = self.rule.alignment is not None
-        if own is None or geometry is not self.method.geometry or not derived:
+        if own is None or not derived:
             return 1.0
         return own(shape) / own(base_shape)
 

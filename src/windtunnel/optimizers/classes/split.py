@@ -1,4 +1,4 @@
-"""Several optimizers as one: each takes the parameter groups of one geometry."""
+"""Several optimizers as one: each takes the parameter groups of one method."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class SplitOptimizer(Optimizer):
     """One optimizer to schedulers, checkpoints and loops; its parts share its groups and state.
 
     Args:
-        param_groups: Each with a `geometry`; their order is kept.
-        builders: By geometry, what makes the part that takes those groups.
+        param_groups: Each with a `method`; their order is kept.
+        builders: By method, what makes the part that takes those groups.
 
     Raises:
-        WindtunnelError: A group has no geometry, or one that no part takes.
+        WindtunnelError: A group has no method, or one that no part takes.
     """
 
     def __init__(
@@ -32,9 +32,9 @@ class SplitOptimizer(Optimizer):
         for group in param_groups:
             _refuse_stranger(group, builders)
         self.parts = {
-            geometry: build(own)
-            for geometry, build in builders.items()
-            if (own := _of(geometry, param_groups))
+            method: build(own)
+            for method, build in builders.items()
+            if (own := _of(method, param_groups))
         }
         super().__init__(param_groups, {})
         self._share()
@@ -51,13 +51,13 @@ class SplitOptimizer(Optimizer):
         return loss
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """Add a group, to the part of its geometry too.
+        """Add a group, to the part of its method too.
 
         Raises:
             WindtunnelError: No part takes it.
         """
         _refuse_stranger(param_group, self.parts)
-        part = self.parts[param_group["geometry"]]
+        part = self.parts[param_group["method"]]
         if not any(param_group is own for own in part.param_groups):
             part.add_param_group(param_group)
         super().add_param_group(param_group)
@@ -72,20 +72,20 @@ class SplitOptimizer(Optimizer):
         self._share()
 
     def _share(self) -> None:
-        for geometry, part in self.parts.items():
-            part.param_groups = _of(geometry, self.param_groups)
+        for method, part in self.parts.items():
+            part.param_groups = _of(method, self.param_groups)
             part.state = self.state
 
 
-def _of(geometry: str, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [group for group in groups if group["geometry"] == geometry]
+def _of(method: str, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [group for group in groups if group["method"] == method]
 
 
 def _refuse_stranger(group: dict[str, Any], known: Mapping[str, object]) -> None:
-    geometry = group.get("geometry")
-    if geometry not in known:
+    method = group.get("method")
+    if method not in known:
         raise WindtunnelError(
-            f"optimizer: a parameter group has geometry {geometry!r}, and the parts take "
+            f"optimizer: a parameter group has method {method!r}, and the parts take "
             f"{', '.join(known)}; make the groups with windtunnel.param_groups from a plan for "
             "this optimizer, whose model has parameters of each"
         )
