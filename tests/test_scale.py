@@ -109,9 +109,15 @@ def test_steps_are_whole_and_at_least_one(units: int, batch: int, steps: int) ->
     assert run.steps == steps
 
 
-def test_a_schedule_s_settings_are_part_of_the_key_where_there_are_any() -> None:
-    settings = (("multipliers", (1.0, 0.5)), ("shape", "1-sqrt"))
-    run = RUN.replace(recipe=RUN.recipe.replace(schedule_settings=settings))
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"schedule_settings": (("multipliers", (1.0, 0.5)), ("shape", "1-sqrt"))},
+        {"optimizer_settings": (("momentum", 0.9),)},
+    ],
+)
+def test_settings_are_part_of_the_key_where_there_are_any(settings: dict[str, Any]) -> None:
+    run = RUN.replace(recipe=RUN.recipe.replace(**settings))
     assert run.key != RUN.key
     again = Run.from_json(json.loads(json.dumps(run.to_json())))
     assert again == run

@@ -17,6 +17,7 @@ PLACEHOLDERS = (
     *("width", "depth", "units", "tokens", "images", "steps"),
     *("lr", "weight_decay", "beta1", "beta2", "eps", "clip_norm"),
     *("batch_units", "schedule", "schedule_settings"),
+    "optimizer_settings",
     *("warmup_fraction", "decay_fraction"),
     *("seed", "data_seed", "device", "run"),
 )
@@ -74,6 +75,7 @@ def arguments(command: str, run: Run, folder: Path, device: str) -> list[str]:
         "batch_units": recipe.batch_units,
         "schedule": recipe.schedule,
         "schedule_settings": json.dumps(dict(recipe.schedule_settings)),
+        "optimizer_settings": json.dumps(dict(recipe.optimizer_settings)),
         "warmup_fraction": recipe.warmup_fraction,
         "decay_fraction": recipe.decay_fraction,
         "seed": run.init_seed,

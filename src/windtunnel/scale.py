@@ -96,6 +96,8 @@ class Recipe:
         clip_norm: Largest global gradient norm, in the rule's own gauge; 0 turns clipping off.
         schedule_settings: The schedule's own settings, as sorted name and value pairs; lists of
             numbers are tuples.
+        optimizer_settings: The optimizer's own settings that shall be others than its defaults, as
+            sorted name and number pairs.
     """
 
     lr: float
@@ -109,6 +111,7 @@ class Recipe:
     decay_fraction: float = 0.3
     clip_norm: float = 1.0
     schedule_settings: tuple[tuple[str, Any], ...] = ()
+    optimizer_settings: tuple[tuple[str, float], ...] = ()
 
     def replace(self, **changes: Any) -> Recipe:
         """Return a copy with some hyperparameters changed."""
@@ -177,8 +180,9 @@ class Run:
         value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         if self.rule_content is None:
             del value["rule_content"]  # as before there was any: keys stay what they were
-        if not self.recipe.schedule_settings:
-            del value["recipe"]["schedule_settings"]  # likewise
+        for name in ("schedule_settings", "optimizer_settings"):
+            if not value["recipe"][name]:
+                del value["recipe"][name]  # likewise
         return value
 
     @staticmethod
@@ -198,7 +202,8 @@ def _recipe(value: dict[str, Any]) -> Recipe:
         (name, tuple(setting) if isinstance(setting, list) else setting)
         for name, setting in value.get("schedule_settings", ())
     )
-    return Recipe(**{**value, "schedule_settings": settings})
+    own = tuple((name, setting) for name, setting in value.get("optimizer_settings", ()))
+    return Recipe(**{**value, "schedule_settings": settings, "optimizer_settings": own})
 
 
 def _scale(value: dict[str, Any]) -> Scale:

@@ -15,6 +15,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -180,6 +181,7 @@ class RecipeSpec(_Section):
     eps: PositiveFloat = 1e-8
     schedule: str = "wsd"
     schedule_settings: dict[str, Setting] = {}
+    optimizer_settings: dict[str, FiniteFloat] = {}
     warmup: float = Field(default=0.1, ge=0, lt=1)
     decay: float = Field(default=0.3, ge=0, le=1)
     clip: float = Field(default=1.0, ge=0)
@@ -198,6 +200,7 @@ class RecipeSpec(_Section):
             decay_fraction=self.decay,
             clip_norm=self.clip,
             schedule_settings=tuple(sorted(self.schedule_settings.items())),
+            optimizer_settings=tuple(sorted(self.optimizer_settings.items())),
         )
 
 

@@ -112,3 +112,13 @@ def test_groups_that_do_not_say_their_geometry_are_refused() -> None:
     group = {"params": [nn.Parameter(torch.zeros(2, 2))], "lr": 0.1}
     with pytest.raises(WindtunnelError, match=r"method None.*windtunnel\.param_groups"):
         optimizer_method("muon").build([group], RECIPE)
+
+
+def test_the_recipe_s_settings_reach_the_matrices_alone() -> None:
+    recipe = RECIPE.replace(optimizer_settings=(("momentum", 0.5),))
+    groups = [
+        {"params": [nn.Parameter(torch.zeros(2, 2))], "lr": 0.1, "method": "muon"},
+        {"params": [nn.Parameter(torch.zeros(2))], "lr": 0.1, "method": "adamw"},
+    ]
+    optimizer = optimizer_method("muon").build(groups, recipe)
+    assert [group.get("momentum") for group in optimizer.param_groups] == [0.5, None]

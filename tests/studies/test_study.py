@@ -35,6 +35,7 @@ def test_the_fingerprint_ignores_circumstances(
         {"precision": "bf16"},
         {"recipe": {"batch": 128}},
         {"recipe": {"batch": 64, "schedule_settings": {"final": 0.1}}},
+        {"optimizer": "muon", "recipe": {"batch": 64, "optimizer_settings": {"momentum": 0.9}}},
         {"base": {"width": 32, "depth": 1, "tokens": 16_384}},
         {"target": {"width": 256, "depth": 1, "tokens": 262_144}},
     ],
@@ -51,6 +52,7 @@ def test_a_study_without_later_sections_has_the_fingerprint_it_had_before_there_
     circumstances = {"name", "device", "workers", "budget"}
     science = study.spec.model_dump(mode="json", exclude=circumstances)
     assert science["recipe"].pop("schedule_settings") == {}
+    assert science["recipe"].pop("optimizer_settings") == {}
     assert science["search"].pop("policy")["name"] == "brackets"
     before = hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()
     assert study.fingerprint == before[:12]
@@ -63,6 +65,14 @@ def test_a_study_without_later_sections_has_the_fingerprint_it_had_before_there_
         (
             {"recipe": {"batch": 64, "schedule_settings": {"fnal": 0.1}}},
             "recipe.schedule_settings.fnal: the schedule 'wsd' has no such setting; it has shape",
+        ),
+        (
+            {"recipe": {"batch": 64, "optimizer_settings": {"momentum": 0.9}}},
+            "recipe.optimizer_settings.momentum: 'adamw' has no such setting; it has none",
+        ),
+        (
+            {"optimizer": "muon", "recipe": {"batch": 64, "optimizer_settings": {"eps": 0.9}}},
+            "recipe.optimizer_settings.eps: 'muon' has no such setting; it has momentum, size",
         ),
         ({"recipe": {"batch": 64, "warmup": 0.8}}, "0.8 [+] 0.3 is more than the whole run"),
         ({"recipe": {"batch": 64, "schedule": "uba"}}, "schedule_settings.phi: missing"),

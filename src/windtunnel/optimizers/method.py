@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,11 +58,30 @@ class OptimizerMethod:
             param_groups,
             {
                 self.name: lambda groups: self._own(groups, recipe),
-                elsewhere.name: lambda groups: elsewhere.build(groups, recipe),
+                elsewhere.name: lambda groups: elsewhere.build(
+                    groups, recipe.replace(optimizer_settings=())
+                ),
             },
         )
 
+    def check_settings(self, settings: Collection[str]) -> None:
+        """Refuse settings that can't be set.
+
+        Raises:
+            WindtunnelError: One is none of the method's own, or the recipe sets it already.
+        """
+        rule = self.rule
+        own = [] if rule is None else [n for n in rule.constants if n not in rule.from_recipe]
+        for name in settings:
+            if name not in own:
+                has = f"it has {', '.join(own)}" if own else "it has none"
+                raise WindtunnelError(
+                    f"recipe.optimizer_settings.{name}: '{self.name}' has no such setting; {has}"
+                )
+
     def _own(self, param_groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
+        own: dict[str, Any] = dict(recipe.optimizer_settings)
+        self.check_settings(own)
         if self.from_torch is not None:
             return self.from_torch(param_groups, recipe)
         if self.rule is None:
@@ -79,4 +98,5 @@ class OptimizerMethod:
             lr=recipe.lr,
             weight_decay=recipe.weight_decay,
             **settings,
+            **own,
         )

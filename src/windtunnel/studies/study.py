@@ -66,8 +66,9 @@ class Study:
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
         if self.spec.search.policy == PolicySpec():
             del science["search"]["policy"]  # as before there was a choice
-        if not self.spec.recipe.schedule_settings:
-            del science["recipe"]["schedule_settings"]  # older studies, which had none, stay valid
+        for name in ("schedule_settings", "optimizer_settings"):
+            if not science["recipe"][name]:
+                del science["recipe"][name]  # older studies, which had none, stay valid
         if self.rule_named().content is not None:  # its content counts, not its path
             science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
@@ -305,6 +306,8 @@ def open_study(
     try:
         study.rule_named()
         _refuse_schedule(spec)
+        if spec.run is None:
+            optimizer_method(spec.optimizer).check_settings(spec.recipe.optimizer_settings)
     except WindtunnelError as error:
         raise WindtunnelError(f"{file}: {error}") from error
     return study

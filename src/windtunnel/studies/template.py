@@ -51,6 +51,7 @@ recipe:                     # hyperparameters that are not searched, at base
   betas: [0.9, 0.95]
   eps: 1.0e-8
   schedule: wsd             # warmup-stable-decay; or another of docs/schedules.md
+  # optimizer_settings: {momentum: 0.9}        # the optimizer's own
   # schedule_settings: {shape: 1-sqrt}         # the schedule's own
   warmup: 0.1               # share of the steps
   decay: 0.3
