@@ -27,9 +27,7 @@ def test_known_answers():
     assert sign_flip_p([-1, 2, 3]) == 4 / 8
 
 
-@given(
-    st.lists(st.floats(-5, 5).map(lambda value: round(value, 2)), min_size=1, max_size=9)
-)
+@given(st.lists(st.floats(-5, 5).map(lambda value: round(value, 2)), min_size=1, max_size=9))
 def test_equal_to_every_flip_one_by_one(differences):
     assert sign_flip_p(differences) == pytest.approx(slowly(differences), abs=1e-12)
 

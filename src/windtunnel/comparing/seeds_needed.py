@@ -47,7 +47,9 @@ def power(seeds: int, effect: float, sd: float, alpha: float) -> float:
     )
 
 
-def seeds_for(effect: float, sd: float, *, alpha: float = 0.05, chance: float = POWER) -> int | None:
+def seeds_for(
+    effect: float, sd: float, *, alpha: float = 0.05, chance: float = POWER
+) -> int | None:
     """The fewest seeds, at least five, with which a difference is shown with that chance.
 
     Args:
