@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Literal
 
 from windtunnel.laws.table import ColumnUse, Metric
@@ -43,7 +42,7 @@ class FinishedRun:
     seconds: float | None = None
     params: float | None = None
     state_bytes: float | None = None
-    settings: Mapping[str, float] = MappingProxyType({})
+    settings: Mapping[str, float] = field(default_factory=dict)
     stage: Stage = "final"
     workload: str = ""
 

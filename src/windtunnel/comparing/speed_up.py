@@ -17,8 +17,6 @@ from windtunnel.laws.deciding.estimate import Estimate
 
 Measure = Literal["units", "flops", "seconds"]
 MEASURES: tuple[Measure, ...] = ("units", "flops", "seconds")
-Through = Literal["the method's lengths", "the baseline's lengths"]
-_LEAST_LENGTHS = 2
 Runs = Mapping[float, Mapping[str, FinishedRun]]
 
 
@@ -31,8 +29,7 @@ class SpeedUp:
         estimate: How many times less, with its 90 % range; None where it can't be said.
         logs: Log speed-up by seed; empty where it can't be said.
         p: Two-sided, of no speed-up; None likewise.
-        through: Whose runs of several lengths it was read from: the method's, at the baseline's
-            final loss; or the baseline's own law, at the loss that the method's one length gave.
+        read: The method whose runs of several lengths it was read from, at the other's final loss.
         reason: Why there is none, and what would help; empty where there is one.
     """
 
@@ -40,7 +37,7 @@ class SpeedUp:
     estimate: Estimate | None
     logs: Mapping[str, float]
     p: float | None
-    through: Through
+    read: str
     reason: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -49,37 +46,43 @@ class SpeedUp:
             "measure": self.measure,
             **({} if self.estimate is None else self.estimate.to_json()),
             "p": self.p,
-            "through": self.through,
+            "read": self.read,
             "reason": self.reason,
         }
 
 
 def speed_up(cell: Cell, method: str, baseline: str, length: float, measure: Measure) -> SpeedUp:
-    """Compare a method's time to the baseline's final loss with the baseline's own time.
+    """The baseline's time over the method's, to one loss.
 
-    Where the method has one length only, it is the baseline's curve that is read, at the method's
-    final loss.
+    That is the final loss of whichever is worse, so that the better one's runs of several lengths
+    are read where they are: for a better method, how soon it reaches the baseline's final loss.
+    Where the better one has one length only, the other's are read, somewhat beyond their end.
 
     Args:
         cell: Runs at one scale.
         method: The method.
         baseline: The baseline.
-        length: The baseline's length whose final loss is to be reached; where the method has one
-            length only, that one.
+        length: That both have, whose final losses are compared.
         measure: What is counted.
     """
-    several = len(cell.lengths(method)) >= _LEAST_LENGTHS
-    through: Through = "the method's lengths" if several else "the baseline's lengths"
-    read, other = (method, baseline) if several else (baseline, method)
-    logs = _Logs(cell, read, other, length, measure, sign=1.0 if several else -1.0)
+    better = method if _lower(cell, method, baseline, length) else baseline
+    worse = baseline if better == method else method
+    read, other = (better, worse) if len(cell.lengths(better)) > 1 else (worse, better)
+    logs = _Logs(cell, read, other, length, measure, sign=1.0 if read == method else -1.0)
     try:
         found = logs.by_seed()
     except _CannotSayError as error:
-        return SpeedUp(measure, None, {}, None, through, str(error))
+        return SpeedUp(measure, None, {}, None, read, str(error))
     paired: Paired = paired_mean(list(found.values()))
     assert paired.mean is not None and paired.ci90 is not None, "every time is finite"
     estimate = Estimate(paired.mean, paired.ci90).through(math.exp)
-    return SpeedUp(measure, estimate, found, paired.p, through)
+    return SpeedUp(measure, estimate, found, paired.p, read)
+
+
+def _lower(cell: Cell, method: str, baseline: str, length: float) -> bool:
+    one, other = cell.runs[method][length], cell.runs[baseline][length]
+    shared = [seed for seed in one if seed in other]
+    return sum(one[s].loss for s in shared) < sum(other[s].loss for s in shared)
 
 
 class _CannotSayError(Exception):
@@ -102,23 +105,22 @@ class _Logs:
             [times for times, _ in curves.values()], [losses for _, losses in curves.values()]
         )
         ends = self.cell.runs[self.other][self.length]
-        found: dict[str, float] = {}
-        for seed, (times, losses) in curves.items():
-            if seed in ends:
-                taken = self._time(ends[seed])
-                reached = log_time_to(math.log(ends[seed].loss), times, losses, slopes)
-                found[seed] = self.sign * (taken - reached)
-        if len(found) < LEAST_SEEDS:
+        reached = {
+            seed: log_time_to(math.log(ends[seed].loss), times, losses, slopes)
+            for seed, (times, losses) in curves.items()
+            if seed in ends
+        }
+        if len(reached) < LEAST_SEEDS:
             raise _CannotSayError(
-                f"{len(found)} seeds are shared by {self.other} and by {self.read}'s runs of "
+                f"{len(reached)} seeds are shared by {self.other} and by {self.read}'s runs of "
                 f"several lengths, and at least {LEAST_SEEDS} are needed"
             )
-        self._check_reach(found)
-        return found
+        self._check_reach(list(reached.values()))
+        return {s: self.sign * (self._time(ends[s]) - time) for s, time in reached.items()}
 
     def _curves(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         lengths = self.cell.lengths(self.read)
-        if len(lengths) < _LEAST_LENGTHS:
+        if len(lengths) < 2:
             raise _CannotSayError(
                 f"{self.read} and {self.other} have one length of training each here, and the "
                 "middle of a run is no end of one; add runs of another length, each with its "
@@ -128,12 +130,12 @@ class _Logs:
         shared = set.intersection(*(set(runs[length]) for length in lengths))
         seeds = [seed for seed in runs[lengths[0]] if seed in shared]
         every = [runs[length][seed] for seed in seeds for length in lengths]
-        every += [run for run in self.cell.runs[self.other][self.length].values()]
+        every += self.cell.runs[self.other][self.length].values()
         gone = [run for run in every if math.isinf(run.loss)]
         if gone:
             raise _CannotSayError(
-                f"{len(gone)} runs diverged (the first: {gone[0].method}, seed {gone[0].seed}), and "
-                "what never ended has no time"
+                f"{len(gone)} runs diverged (the first: {gone[0].method}, seed {gone[0].seed}), "
+                "and what never ended has no time"
             )
         return {
             seed: (
@@ -149,20 +151,18 @@ class _Logs:
             raise _CannotSayError(f"the table has no {self.measure} for {run.method}")
         return math.log(amount)
 
-    def _check_reach(self, found: Mapping[str, float]) -> None:
-        out = [value for value in found.values() if math.isinf(value)]
+    def _check_reach(self, reached: Sequence[float]) -> None:
+        out = [time for time in reached if math.isinf(time)]
         if not out:
             return
         lengths = self.cell.lengths(self.read)
-        shorter = sum(value > 0 for value in out) >= len(out) / 2
-        if self.sign < 0:
-            shorter = not shorter
+        shorter = sum(time < 0 for time in out) > len(out) / 2
         end, where = (lengths[0], "below") if shorter else (lengths[-1], "beyond")
         wanted = end / math.exp(2 * REACH) if shorter else end * math.exp(2 * REACH)
         raise _CannotSayError(
-            f"in {len(out)} of {len(found)} seeds {self.other}'s final loss lies more than "
-            f"{math.exp(REACH):g} times {where} {self.read}'s lengths; add runs of about "
-            f"{wanted:.3g}"
+            f"in {len(out)} of {len(reached)} seeds {self.other}'s final loss lies more than "
+            f"{math.exp(REACH):g} times {where} {self.read}'s lengths; add runs of {self.read} of "
+            f"length {wanted:.3g}"
         )
 
 
