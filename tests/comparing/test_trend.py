@@ -60,10 +60,10 @@ def test_scales_off_the_line_widen_the_range():
 def test_what_is_refused():
     short = trend("width", SIZES[:2], logs(0)[:2])
     assert (short.verdict, short.at(64.0)) == ("cannot say", None)
-    assert "2 values of width, and a trend takes 3" in short.reason
+    assert "at 3 values of width, and there are 2; add scales" in short.reason
     few = logs(0)
     few[3] = {"0": 0.2, "7": 0.1}
-    assert "share 1 seeds, and a trend takes 5" in trend("width", SIZES, few).reason
+    assert "5 seeds that all scales share, and there are 1;" in trend("width", SIZES, few).reason
     far = trend("width", SIZES, logs(0, 0.02), 8192.0)
     assert far.forecast is None and far.verdict == "no trend shown"
     assert "16 times beyond width 512, and the scales span 8 times" in far.reason

@@ -62,6 +62,17 @@ def test_a_best_value_at_the_edge(best, said):
     assert said in flag.sentence and "lr at width 64" in flag.sentence
 
 
+def test_nothing_lies_below_no_decay():
+    runs = [
+        dataclasses.replace(
+            run, settings={"lr": 4e-3, "weight_decay": 1e3 * run.settings["lr"] - 1}
+        )
+        for run in tuned("adamw", 1e-3)
+    ]
+    assert runs[0].settings["weight_decay"] == 0
+    assert flags_of(both(), runs) == ()
+
+
 def test_every_run_diverging_on_one_side_is_no_edge_on_the_other():
     runs = [
         dataclasses.replace(run, loss=math.inf) if run.settings["lr"] > 4e-3 else run

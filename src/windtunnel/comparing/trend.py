@@ -99,13 +99,13 @@ def trend(
 
     if np.unique(size).size < LEAST_VALUES:
         return cannot(
-            f"there are speed-ups at {np.unique(size).size} values of {axis}, and a trend takes "
-            f"{LEAST_VALUES}; add a scale"
+            f"a trend takes speed-ups at {LEAST_VALUES} values of {axis}, and there are "
+            f"{np.unique(size).size or 'none'}; add scales"
         )
     if len(shared) < LEAST_SEEDS:
         return cannot(
-            f"the scales share {len(shared)} seeds, and a trend takes {LEAST_SEEDS}; run the same "
-            "seeds at every scale"
+            f"a trend takes {LEAST_SEEDS} seeds that all scales share, and there are {len(shared)}; "
+            "run the same seeds at every scale"
         )
     values = np.array([[one[seed] for seed in shared] for one in by_scale])
     errors = values.var(axis=1, ddof=1) / len(shared)
