@@ -52,9 +52,8 @@ def test_two_copies_show_no_difference_and_say_how_many_seeds_would(made_up):
     assert (one.verdict, one.within, found.overall) == ("no difference shown", False, "cannot say")
     words = " ".join(comparison_words(found))
     assert "No difference between copy and adamw is shown" in words
-    assert (
-        f"{one.needed.seeds - 6} more seeds would decide: with {one.needed.seeds} in all" in words
-    )
+    assert f"{one.needed.seeds - 6} more seeds would decide (" in words
+    assert "that shows a difference of 0.5 % of the loss 80 % of the time" in words
 
 
 def test_a_difference_that_is_too_small_to_matter_is_settled(made_up):
@@ -174,3 +173,12 @@ def test_lengths_that_differ_by_a_batch_are_one(made_up):
     )
     found = compare_methods(dataclasses.replace(table, runs=far), "adamw")
     assert only(found).reason == "muon and adamw share no training length at width 64"
+
+
+def test_a_profile_over_scales(made_up):
+    table = made_up({"adamw": 1.0, "muon": 1.3, "sgd": 0.5}, widths=WIDTHS, noise=0.0005)
+    found = compare_methods(table, "adamw").profiles()
+    assert found["muon"].score == 1 and set(found["muon"].ratios.values()) == {1.0}
+    assert found["sgd"].score < found["adamw"].score < 1
+    assert found["adamw"].share(1.4) == 1
+    assert compare_methods(made_up({"adamw": 1.0, "muon": 1.3}), "adamw").profiles() == {}

@@ -105,3 +105,19 @@ def test_a_spot_check_that_beats_the_transferred_setting():
     (flag,) = flags_of(*groups, ahead)
     assert (flag.method, flag.rule) == ("adamw", "spot check")
     assert "at width 256 lr 0.008 beat adamw's transferred setting by 5.1 % of" in flag.sentence
+
+
+def test_settings_that_know_their_workload():
+    def on(workload, rates):
+        return [
+            dataclasses.replace(run, workload=workload)
+            for method in ("adamw", "muon")
+            for run in tuned(method, rates=rates if method == "muon" else RATES)
+        ]
+
+    finals = [*final("adamw"), *final("muon")]
+    assert flags_of(finals, on("text", RATES), on("images", RATES)) == ()
+    shifted = tuple(rate * 1.01 for rate in RATES)
+    (flag,) = flags_of(finals, on("text", RATES), on("images", shifted))
+    assert (flag.method, flag.rule) == ("muon", "fingerprint")
+    assert "other settings on images than on text" in flag.sentence

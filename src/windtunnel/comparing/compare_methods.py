@@ -9,6 +9,8 @@ from typing import Any, Literal
 from windtunnel.comparing.cells import Cell, cells_of
 from windtunnel.comparing.finished import MethodRuns
 from windtunnel.comparing.judge import MethodAt, give_verdicts, measure_cell
+from windtunnel.comparing.performance_profiles import PerformanceProfile, performance_profiles
+from windtunnel.comparing.speed_up import Measure
 from windtunnel.comparing.trend import Trend, trend
 from windtunnel.comparing.tuning import TuningFlag, tuning_flags
 from windtunnel.errors import WindtunnelError
@@ -86,6 +88,24 @@ class MethodComparison:
             settled &= lost or one.within
         return "none better" if settled else "cannot say"
 
+    def profiles(self, measure: Measure = "units") -> dict[str, PerformanceProfile]:
+        """Performance profiles over all scales and workloads, each a workload.
+
+        The target is the loss at which speed-ups were read. Methods without one somewhere are left
+        out, and there are none with fewer than two workloads.
+        """
+        times: dict[str, dict[str, float]] = {self.baseline: {}}
+        for cell in self.cells:
+            times[self.baseline][cell.cell.name] = 1.0
+            for one in cell.methods:
+                said = one.speed_up(measure)
+                if said is not None and said.estimate is not None:
+                    times.setdefault(one.method, {})[cell.cell.name] = 1 / said.estimate.value
+        whole = {m: own for m, own in times.items() if len(own) == len(self.cells)}
+        if len(self.cells) < 2 or len(whole) < 2:
+            return {}
+        return performance_profiles(whole)
+
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
         return {
@@ -99,6 +119,7 @@ class MethodComparison:
                 {"workload": workload, "method": method, **found.to_json()}
                 for (workload, method), found in self.trends.items()
             ],
+            "performance_profiles": [one.to_json() for one in self.profiles().values()],
             "flags": [flag.to_json() for flag in self.flags],
             "source": self.table.source,
             "columns": [
@@ -177,7 +198,7 @@ def _trend(
     for one in cells:
         said = next(at for at in one.methods if at.method == method).speed_up("units")
         if said is not None and said.estimate is not None:
-            sizes.append(_size(one.cell, baseline, axis))
+            sizes.append(size_of(one.cell, baseline, axis))
             logs.append(said.logs)
     return trend(axis, sizes, logs, target)
 
@@ -185,7 +206,7 @@ def _trend(
 def _first_axis(cells: Sequence[Cell], baseline: str) -> str:
     for axis in ("params", *cells[0].scale):
         try:
-            sizes = {_size(cell, baseline, axis) for cell in cells if baseline in cell.runs}
+            sizes = {size_of(cell, baseline, axis) for cell in cells if baseline in cell.runs}
         except WindtunnelError:
             continue
         if len(sizes) > 1:
@@ -193,8 +214,12 @@ def _first_axis(cells: Sequence[Cell], baseline: str) -> str:
     return next(iter(cells[0].scale), "params")
 
 
-def _size(cell: Cell, baseline: str, axis: str) -> float:
-    """Of the baseline's model; where FLOPs are the axis, of its longest run."""
+def size_of(cell: Cell, baseline: str, axis: str) -> float:
+    """The size of a scale along an axis: the baseline's model's, or FLOPs of its longest run.
+
+    Raises:
+        WindtunnelError: The runs have no such size.
+    """
     if axis in cell.scale:
         return cell.scale[axis]
     runs = cell.runs[baseline]

@@ -34,6 +34,8 @@ class MethodAt:
             test (1987) at 5 % that the difference is smaller.
         needed: Seeds that would show the effect asked about, where no difference is shown; None
             where that is settled or a run diverged.
+        needed_seen: Seeds that would show a difference as large as the one seen, where that is
+            the larger one; None likewise.
         speed_ups: In units, FLOPs and wall time.
         state: Its optimizer's bytes over the baseline's; None where the table has none.
         reason: Of `cannot say`; else empty.
@@ -46,6 +48,7 @@ class MethodAt:
     p: float | None
     within: bool
     needed: SeedsNeeded | None
+    needed_seen: SeedsNeeded | None
     speed_ups: tuple[SpeedUp, ...]
     state: float | None
     reason: str = ""
@@ -64,6 +67,9 @@ class MethodAt:
             "p_holm": self.p,
             "within_effect": self.within,
             "seeds_needed": None if self.needed is None else self.needed.to_json(),
+            "seeds_needed_for_the_difference_seen": (
+                None if self.needed_seen is None else self.needed_seen.to_json()
+            ),
             "speed_up": [one.to_json() for one in self.speed_ups],
             "state_bytes_ratio": self.state,
             "reason": self.reason,
@@ -96,7 +102,7 @@ def give_verdicts(
 
 def _measured(cell: Cell, method: str, baseline: str) -> MethodAt:
     def cannot(reason: str) -> MethodAt:
-        return MethodAt(method, None, None, "cannot say", None, False, None, (), None, reason)
+        return MethodAt(method, None, None, "cannot say", None, False, None, None, (), None, reason)
 
     for name in (baseline, method):
         if name not in cell.runs:
@@ -124,6 +130,7 @@ def _measured(cell: Cell, method: str, baseline: str) -> MethodAt:
         None,
         False,
         None,
+        None,
         tuple(speed_up(cell, method, baseline, length, measure) for measure in MEASURES),
         _state(cell, method, baseline, length),
     )
@@ -136,11 +143,18 @@ def _judged(one: MethodAt, p: float, effect: float, alpha: float, hardest: float
     within = found.ci90 is not None and max(map(abs, found.ci90)) <= effect
     if p <= alpha:
         return dataclasses.replace(one, p=p, within=within)
-    needed = None
-    if not within and found.sd is not None:
+    needed = seen = None
+    if not within and found.sd is not None and found.mean is not None:
         needed = seeds_needed(effect, found.sd, found.seeds, alpha=hardest)
+        if abs(found.mean) > effect:
+            seen = seeds_needed(found.mean, found.sd, found.seeds, alpha=hardest)
     return dataclasses.replace(
-        one, p=p, verdict="no difference shown", within=within, needed=needed
+        one,
+        p=p,
+        verdict="no difference shown",
+        within=within,
+        needed=needed,
+        needed_seen=seen,
     )
 
 

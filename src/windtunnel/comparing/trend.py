@@ -104,8 +104,8 @@ def trend(
         )
     if len(shared) < LEAST_SEEDS:
         return cannot(
-            f"a trend takes {LEAST_SEEDS} seeds that all scales share, and there are {len(shared)}; "
-            "run the same seeds at every scale"
+            f"a trend takes {LEAST_SEEDS} seeds that all scales share, and there are "
+            f"{len(shared)}; run the same seeds at every scale"
         )
     values = np.array([[one[seed] for seed in shared] for one in by_scale])
     errors = values.var(axis=1, ddof=1) / len(shared)

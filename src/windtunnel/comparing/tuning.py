@@ -15,7 +15,7 @@ from windtunnel.comparing.finished import FinishedRun, MethodRuns
 _ENOUGH = 0.9
 _SURE = 2.0  # standard errors by which a spot check has to be ahead
 
-Rule = Literal["not tuned", "edge", "less tuned", "spot check"]
+Rule = Literal["not tuned", "edge", "less tuned", "spot check", "fingerprint"]
 Settings = tuple[tuple[str, float], ...]
 
 
@@ -45,7 +45,8 @@ def tuning_flags(table: MethodRuns) -> tuple[TuningFlag, ...]:
     best setting has the least or the greatest value tried of a hyperparameter, so the optimum may
     lie outside (0 as the least is a bound of its own). `less tuned`: fewer settings or less compute
     than 0.9 of another method's. `spot check`: another setting beat the transferred one at a
-    larger scale by more than its noise.
+    larger scale by more than its noise. `fingerprint`: other settings were tried on one workload
+    than on another, which AlgoPerf forbids: the space has to be one that knows no workload.
 
     Args:
         table: Runs with their stages. Without any tuning run nothing can be said: no flags.
@@ -64,6 +65,7 @@ def tuning_flags(table: MethodRuns) -> tuple[TuningFlag, ...]:
         flags += _edges(method, runs)
         flags += _spot_checks(table, method)
         flags += _less_tuned(method, tuning)
+        flags += _fingerprints(method, runs)
     return tuple(flags)
 
 
@@ -143,6 +145,21 @@ def _less_tuned(method: str, tuning: Mapping[str, Sequence[FinishedRun]]) -> lis
             )
             return [TuningFlag(method, "less tuned", sentence)]
     return []
+
+
+def _fingerprints(method: str, runs: Sequence[FinishedRun]) -> list[TuningFlag]:
+    tried: dict[str, set[Settings]] = {}
+    for run in runs:
+        tried.setdefault(run.workload, set()).add(_key(run))
+    first, *others = tried
+    odd = next((name for name in others if tried[name] != tried[first]), None)
+    if odd is None:
+        return []
+    sentence = (
+        f"{method} was tuned over other settings on {odd} than on {first}; use one list for all "
+        "workloads"
+    )
+    return [TuningFlag(method, "fingerprint", sentence)]
 
 
 def _spot_checks(table: MethodRuns, method: str) -> list[TuningFlag]:

@@ -53,7 +53,7 @@ def verdict_sentence(found: MethodComparison, cell: CellVerdicts, one: MethodAt)
     if one.within:
         return f"{said} Any is smaller than {effect}: the 90 % range says so."
     if one.needed is not None:
-        said += f" {_needed(one.needed, one.difference.seeds, effect)}"
+        said += f" {_needed(one, effect)}"
     return said
 
 
@@ -84,7 +84,8 @@ def _numbers(difference: Paired, method: str, baseline: str) -> str:
         )
     share = Estimate(difference.mean, difference.ci90).through(math.expm1)
     low, high = share.ci90
-    return f"{_signed(share.value)} of the loss (90 % range {_signed(low)} to {_signed(high)})"
+    ends = f"{100 * low:+.2g} to {100 * high:+.2g}"
+    return f"{_signed(share.value)} of the loss (90 % range {ends})"
 
 
 def _p(one: MethodAt, found: MethodComparison) -> str:
@@ -94,19 +95,28 @@ def _p(one: MethodAt, found: MethodComparison) -> str:
     return f"{one.difference.seeds} seeds, {one.difference.test}, p {one.p:.2g}{corrected}"
 
 
-def _needed(needed: SeedsNeeded, seeds: int, effect: str) -> str:
-    often = f"{effect} would be shown {POWER:.0%} of the time"
+def _needed(one: MethodAt, effect: str) -> str:
+    assert one.difference is not None and one.needed is not None, "as the caller has checked"
+    seeds = one.difference.seeds
+    often = f"shows a difference of {effect} {100 * POWER:.0f} % of the time"
+    said = f"{_seeds(one.needed, seeds)} {often}"
+    if one.needed_seen is not None:
+        said += f", and one as large as the one seen with {_more(one.needed_seen, seeds)}"
+    return f"{said}."
+
+
+def _seeds(needed: SeedsNeeded, seeds: int) -> str:
     low, high = (_count(end) for end in needed.ci90)
+    spread = f"({low} to {high} in all, by the spread's own range)"
+    if needed.seeds is not None and needed.seeds <= seeds:
+        return f"So many seeds {spread}"
+    return f"{_capital(_more(needed, seeds))} would decide {spread}: that"
+
+
+def _more(needed: SeedsNeeded, seeds: int) -> str:
     if needed.seeds is None:
-        return f"With more than {MOST_SEEDS} seeds {often}: the runs differ too much."
-    if needed.seeds <= seeds:
-        return (
-            f"With these {seeds} seeds {often} ({low} to {high} seeds by the spread's own range)."
-        )
-    return (
-        f"{needed.seeds - seeds} more seeds would decide: with {needed.seeds} in all {often} "
-        f"({low} to {high} by the spread's own range)."
-    )
+        return f"more than {MOST_SEEDS} seeds"
+    return f"{max(0, needed.seeds - seeds)} more seeds"
 
 
 def _speed_ups(found: MethodComparison, one: MethodAt) -> list[str]:
@@ -181,6 +191,10 @@ def _signed(share: float) -> str:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g} %"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _count(seeds: int | None) -> str:
