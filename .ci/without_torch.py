@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOMS = ("data", "laws", "report", "schedules", "search")
+ROOMS = ("comparing", "data", "laws", "report", "schedules", "search")
 FILES = ("cli", "errors", "files", "scale", "spec")
 
 

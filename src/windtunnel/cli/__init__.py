@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from windtunnel.cli import asking, imports, laws, plans, steps, whole, work
+from windtunnel.cli import asking, comparing, imports, laws, plans, steps, whole, work
 from windtunnel.cli.output import GOOD, INTERRUPTED
 from windtunnel.errors import WindtunnelError
 
@@ -35,6 +35,7 @@ for command in (
     steps.report,
     asking.ask,
     asking.tell,
+    comparing.compare,
     work.work,
 ):
     app.command()(command)

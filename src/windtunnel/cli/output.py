@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GOOD, NEGATIVE, CANNOT_SAY, INTERRUPTED = 0, 3, 4, 130
 _EXIT_CODES = {
-    **dict.fromkeys(("fail", "drifts", "missed", "too late"), NEGATIVE),
+    **dict.fromkeys(("fail", "drifts", "missed", "too late", "none better"), NEGATIVE),
     "cannot say": CANNOT_SAY,
 }
 

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.laws.quantity import Quantity, check_unit
 from windtunnel.laws.reading.cells import Numbers, parse_cells
-from windtunnel.laws.reading.given import Column, flag
-from windtunnel.laws.reading.metric_values import read_metric
-from windtunnel.laws.reading.raw import Cells, RawTable
-from windtunnel.laws.solver import Array
+from windtunnel.laws.reading.given import Column
+from windtunnel.laws.reading.raw import RawTable
 from windtunnel.laws.sweeps.columns import choose_sweep_columns
-from windtunnel.laws.sweeps.names import AXES, DIVERGED, SETTINGS, TEXTS, UNFINISHED
-from windtunnel.laws.table import ColumnUse, Metric, RunTable
+from windtunnel.laws.sweeps.names import AXES, SETTINGS, TEXTS
+from windtunnel.laws.sweeps.run_cells import (
+    all_columns,
+    check_amounts,
+    ends_of,
+    texts_of,
+    values_of,
+)
+from windtunnel.laws.table import ColumnUse, Metric
 from windtunnel.laws.where import rows_where
 
 _LENGTHS = ("tokens", "images", "steps")
-_NO_TEXT = frozenset({"", "-", "--", "na", "n/a", "null", "none", "<na>"})
 _MOST_KINDS = 12  # distinct values of a column that may still be a setting nobody named
 
 
@@ -91,18 +92,18 @@ def read_tuning_table(
     """
     read = {heading: parse_cells(cells) for heading, cells in raw.columns.items()}
     chosen = choose_sweep_columns(read, given, raw.source)
-    values, uses, metric = _values(raw, chosen, read)
-    texts = {name: _texts(raw.columns[chosen[name].heading]) for name in TEXTS if name in chosen}
+    values, uses, metric = values_of(raw, chosen, read, TEXTS)
+    texts = {name: texts_of(raw.columns[chosen[name].heading]) for name in TEXTS if name in chosen}
     kept = np.ones(raw.lines.size, dtype=bool)
     if where is not None:
-        kept = rows_where(_as_run_table(raw, chosen, read, values, texts, metric, uses), where)
-    ended, diverged, remarks = _ends(raw, chosen["loss"], values["loss"], texts.get("status"))
+        kept = rows_where(all_columns(raw, chosen, read, values, texts, metric, uses), where)
+    ended, diverged, remarks = ends_of(raw, chosen["loss"], values["loss"], texts.get("status"))
     rows: list[int] = np.flatnonzero(kept & ended).tolist()
     if not rows:
         raise WindtunnelError(f"{raw.source}: no row has a result; {' '.join(remarks)}")
     axes = [name for name in AXES if name in chosen]
     for name in ("lr", *axes, *(name for name in SETTINGS if name in chosen)):
-        _check(raw, name, chosen[name], values[name], rows, above_zero=name not in SETTINGS)
+        check_amounts(raw, name, chosen[name], values[name], rows, above_zero=name not in SETTINGS)
     runs = [
         TuningRun(
             line=int(raw.lines[row]),
@@ -123,107 +124,6 @@ def read_tuning_table(
 
 def _at(texts: Mapping[str, Sequence[str]], name: str, row: int) -> str:
     return texts[name][row] if name in texts else ""
-
-
-def _values(
-    raw: RawTable, chosen: Mapping[str, Column], read: Mapping[str, Numbers | None]
-) -> tuple[dict[str, Array], list[ColumnUse], Metric]:
-    values: dict[str, Array] = {}
-    uses = []
-    metric = Metric("", "loss", "nats")
-    for name, column in chosen.items():
-        note, unit = "", column.parsed.unit_text or "as it is"
-        if name not in TEXTS:
-            found = read[column.heading]
-            assert found is not None, "columns of numbers only are chosen for these"
-            values[name] = _scaled(raw, name, column, found)
-        if name == "loss":
-            assert found is not None, "as above"
-            values[name], metric, unit, note = read_metric(raw, column, found, values[name])
-            if metric.kind == "accuracy":
-                values[name], note = 1 - values[name], "loss = 1 - accuracy"
-        reason = f"{column.reason}; {note}" if note else column.reason
-        uses.append(ColumnUse(name, column.heading, unit, reason, column.given))
-    return values, uses, metric
-
-
-def _scaled(raw: RawTable, name: str, column: Column, found: Numbers) -> Array:
-    if found.wrong:
-        row, what = next(iter(found.wrong.items()))
-        raise WindtunnelError(f"{_cell(raw, row, column)}: {what}; mend or empty the cell")
-    unit = column.parsed.unit
-    for unit_name in {*found.units, unit.name if unit else ""}:
-        try:
-            check_unit(name, Quantity(1.0, unit_name, bare=False))
-        except WindtunnelError as error:
-            raise WindtunnelError(
-                f"{raw.source}, column '{column.heading}': {error}; choose another column with "
-                f"{flag(name, 'HEADING')}"
-            ) from error
-    if unit is None or unit.factor == 1:
-        return found.values
-    return np.where(found.own_unit, 1.0, unit.factor) * found.values
-
-
-def _cell(raw: RawTable, row: int, column: Column) -> str:
-    return f"{raw.source}, {raw.place} {raw.lines[row]}, column '{column.heading}'"
-
-
-def _check(
-    raw: RawTable,
-    name: str,
-    column: Column,
-    values: Array,
-    rows: Sequence[int],
-    *,
-    above_zero: bool,
-) -> None:
-    for row in rows:
-        value = values[row]
-        if np.isnan(value):
-            raise WindtunnelError(
-                f"{_cell(raw, row, column)}: empty, and {name} is needed; mend the cell, or leave "
-                "the row out with --where"
-            )
-        if np.isinf(value) or value < 0 or (above_zero and value == 0):
-            wanted = "a positive number" if above_zero else "0 or a positive number"
-            raise WindtunnelError(
-                f"{_cell(raw, row, column)}: {value:g} where {name} has to be {wanted}; mend the "
-                "cell, or leave the row out with --where"
-            )
-
-
-def _ends(
-    raw: RawTable, column: Column, loss: Array, status: Sequence[str] | None
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_], list[str]]:
-    """Which rows have a result, which of them diverged, and what is left out."""
-    cells = raw.columns[column.heading]
-    empty = np.isnan(loss)
-    if not isinstance(cells, np.ndarray):
-        empty &= np.array([cell.strip().lower() in _NO_TEXT for cell in cells])
-    diverged = ~np.isfinite(loss) & ~empty
-    remarks = []
-    if status is not None:
-        words = np.array([word.strip().lower() for word in status])
-        said = np.isin(words, list(DIVERGED))
-        unfinished = np.isin(words, list(UNFINISHED))
-        diverged, empty = (diverged | said) & ~unfinished, (empty & ~said) | unfinished
-        counts = Counter(words[unfinished].tolist())
-        remarks += [
-            f"{count} rows whose status is '{word}' are left out." for word, count in counts.items()
-        ]
-        empty_only = int((empty & ~unfinished).sum())
-    else:
-        empty_only = int(empty.sum())
-    if empty_only:
-        remarks.append(f"{empty_only} rows without a {column.heading} are left out.")
-    bad = np.flatnonzero(np.isfinite(loss) & (loss <= 0) & ~empty)
-    if bad.size:
-        raise WindtunnelError(
-            f"{_cell(raw, int(bad[0]), column)}: {loss[bad[0]]:g} where a loss has to be positive; "
-            "mend the cell, or leave the row out with --where"
-        )
-    return ~empty, diverged, remarks
 
 
 def _last_checkpoints(
@@ -262,7 +162,7 @@ def _unnamed(
         same.setdefault(at, []).append(row)
     remarks = []
     for heading, cells in raw.columns.items():
-        texts = _texts(cells)
+        texts = texts_of(cells)
         kinds = {texts[row] for row in rows}
         if heading in used or not 1 < len(kinds) <= _MOST_KINDS or len(kinds) > len(rows) / 2:
             continue
@@ -273,32 +173,3 @@ def _unnamed(
                 f"--where if that matters."
             )
     return remarks
-
-
-def _texts(cells: Cells) -> tuple[str, ...]:
-    if isinstance(cells, np.ndarray):
-        return tuple("" if value != value else f"{value:.15g}" for value in cells.tolist())
-    return tuple(cell.strip() for cell in cells)
-
-
-def _as_run_table(
-    raw: RawTable,
-    chosen: Mapping[str, Column],
-    read: Mapping[str, Numbers | None],
-    values: Mapping[str, Array],
-    texts: Mapping[str, tuple[str, ...]],
-    metric: Metric,
-    uses: Sequence[ColumnUse],
-) -> RunTable:
-    """All columns, for `--where`: the chosen ones by our names, the others by their headings."""
-    numbers, labels = dict(values), dict(texts)
-    used = {column.heading for column in chosen.values()}
-    for heading, cells in raw.columns.items():
-        found = read[heading]
-        if heading in used or heading in numbers or heading in labels:
-            continue
-        if found is not None and found.plain:
-            numbers[heading] = found.values
-        else:
-            labels[heading] = _texts(cells)
-    return RunTable(raw.source, raw.lines, numbers, labels, metric, tuple(uses))
