@@ -366,6 +366,19 @@ def load_study(path: Path) -> StudySpec:
         WindtunnelError: The file is missing, is not YAML, or breaks a rule; the message is one
             line that names the field's path.
     """
+    value = read_yaml(path)
+    try:
+        return StudySpec.model_validate(value)
+    except ValidationError as error:
+        raise WindtunnelError(f"{path}: {one_line(error, value)}") from error
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a file of keys and values.
+
+    Raises:
+        WindtunnelError: It is missing, is no text, is not YAML, or holds something else.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
@@ -378,13 +391,10 @@ def load_study(path: Path) -> StudySpec:
         raise WindtunnelError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(value, dict):
         raise WindtunnelError(f"{path}: not a study; `windtunnel init` writes a commented example.")
-    try:
-        return StudySpec.model_validate(value)
-    except ValidationError as error:
-        raise WindtunnelError(f"{path}: {_one_line(error, value)}") from error
+    return value
 
 
-def _one_line(error: ValidationError, study: dict[str, Any]) -> str:
+def one_line(error: ValidationError, study: dict[str, Any]) -> str:
     """The first complaint with its field's path, in the file's own words.
 
     A misspelt key makes two: it is unknown, and what was meant is missing. The former tells more.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from windtunnel.cli.imports import Columns, Where, is_table
-from windtunnel.cli.output import AsJson, end_with, show
+from windtunnel.cli.output import AsJson, Workers, end_with, progress_bar, show
 from windtunnel.errors import WindtunnelError
 
 if TYPE_CHECKING:
@@ -19,20 +19,34 @@ def compare(
     runs: Annotated[
         str,
         typer.Argument(
-            metavar="RUNS.csv",
-            help="Finished runs of several methods, one a row: CSV, W&B export, JSON lines.",
+            metavar="FILE.yaml|RUNS.csv",
+            help="What to tune, train and compare; or finished runs of several methods, one a "
+            "row: CSV, W&B export, JSON lines.",
         ),
     ],
-    baseline: Annotated[str, typer.Option(help="The method that the others are held against.")],
+    baseline: Annotated[
+        str | None,
+        typer.Option(help="Of RUNS.csv: the method that the others are held against."),
+    ] = None,
     columns: Columns = None,
     where: Where = None,
     effect: Annotated[
-        str, typer.Option(metavar="PERCENT", help="Difference that matters, in % of the loss.")
-    ] = "0.5",
+        str | None,
+        typer.Option(
+            metavar="PERCENT", help="Of RUNS.csv: the difference that matters, in % of the loss."
+        ),
+    ] = None,
     target: Annotated[
         str | None,
-        typer.Option(metavar="NAME=VALUE", help="The size in mind: params=7B, width=4096."),
+        typer.Option(
+            metavar="NAME=VALUE", help="Of RUNS.csv: the size in mind: params=7B, width=4096."
+        ),
     ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option(help="Of FILE.yaml: where it is carried out; by default a folder beside it."),
+    ] = None,
+    workers: Workers = None,
     plot: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Draw the figures there, as SVG and PNG."),
@@ -40,30 +54,69 @@ def compare(
     as_json: AsJson = False,
 ) -> None:
     """Which method is better, by how much, how sure, and does it hold as the model grows?"""
+    from windtunnel.comparing.words import comparison_words
+
+    if Path(runs).suffix in (".yaml", ".yml"):
+        of_table = {
+            "--baseline": baseline,
+            "--columns": columns,
+            "--where": where,
+            "--effect": effect,
+            "--target": target,
+        }
+        for option, value in of_table.items():
+            if value:
+                raise WindtunnelError(f"{option}: is for a table of runs; {runs} says it itself")
+        found = _carry_out(Path(runs), folder, workers, as_json)
+    elif folder is not None or workers is not None:
+        option = "--folder" if folder is not None else "--workers"
+        raise WindtunnelError(f"{option}: {runs} is a table of finished runs; nothing is trained")
+    else:
+        found = _read(runs, baseline, columns, where, effect or "0.5", target)
+    if plot is not None:
+        _draw(found, plot)
+    show(found.to_json(), "\n".join(comparison_words(found)), as_json)
+    end_with(found.overall)
+
+
+def _read(
+    runs: str,
+    baseline: str | None,
+    columns: list[str] | None,
+    where: str | None,
+    effect: str,
+    target: str | None,
+) -> MethodComparison:
     from windtunnel.comparing.columns import COLUMNS
     from windtunnel.comparing.compare_methods import compare_methods
     from windtunnel.comparing.reading import read_method_runs
-    from windtunnel.comparing.words import comparison_words
     from windtunnel.laws.reading.file import read_raw
     from windtunnel.laws.sweeps.columns import parse_sweep_columns
 
     if not is_table(runs):
         raise WindtunnelError(
-            f"compare: {runs} is no table of finished runs; give a CSV file with one row a run"
+            f"compare: {runs} is no table of finished runs; give a CSV file with one row a run, "
+            "or a comparison's YAML file"
+        )
+    if baseline is None:
+        raise WindtunnelError(
+            "--baseline: missing; name the method that the others are held against"
         )
     along, size = _target(target)
     given = parse_sweep_columns(columns or [], COLUMNS)
-    found = compare_methods(
-        read_method_runs(read_raw(runs), given, where),
-        baseline,
-        effect=_effect(effect),
-        along=along,
-        target=size,
-    )
-    if plot is not None:
-        _draw(found, plot)
-    show(found.to_json(), "\n".join(comparison_words(found)), as_json)
-    end_with(found.overall)
+    table = read_method_runs(read_raw(runs), given, where)
+    return compare_methods(table, baseline, effect=_effect(effect), along=along, target=size)
+
+
+def _carry_out(
+    path: Path, folder: Path | None, workers: int | None, as_json: bool
+) -> MethodComparison:
+    from windtunnel.studies.comparison.carry_out import carry_out_comparison
+    from windtunnel.studies.comparison.spec import load_comparison
+
+    spec = load_comparison(path)
+    with progress_bar(as_json) as progress:
+        return carry_out_comparison(spec, folder or path.with_suffix(""), progress, workers=workers)
 
 
 def _effect(text: str) -> float:

@@ -137,18 +137,25 @@ class _Logs:
                 f"{len(gone)} runs diverged (the first: {gone[0].method}, seed {gone[0].seed}), "
                 "and what never ended has no time"
             )
-        return {
+        found = {
             seed: (
                 np.array([self._time(runs[length][seed]) for length in lengths]),
                 np.log([runs[length][seed].loss for length in lengths]),
             )
             for seed in seeds
         }
+        if any((np.diff(times) <= 0).any() for times, _ in found.values()):
+            raise _CannotSayError(
+                f"a longer run of {self.read} took no more {self.measure} than a shorter one"
+            )
+        return found
 
     def _time(self, run: FinishedRun) -> float:
         amount = getattr(run, self.measure)
         if amount is None:
             raise _CannotSayError(f"the table has no {self.measure} for {run.method}")
+        if amount <= 0:
+            raise _CannotSayError(f"the table has runs of {run.method} that took 0 {self.measure}")
         return math.log(amount)
 
     def _check_reach(self, reached: Sequence[float]) -> None:

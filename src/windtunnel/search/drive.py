@@ -89,7 +89,9 @@ class Driver(Generic[P]):
             if any(not row.done for row in rows[:shown]):
                 return None
             self._shown = shown
-            allowed = Budget() if budget is None or made < stored else budget
+            allowed = budget or Budget()
+            if made < stored:
+                allowed = allowed.unspent
             answer = self._ask(rows[:shown] + [_unseen(row) for row in rows[shown:made]], allowed)
             if isinstance(answer, Stop):
                 self._stop = answer

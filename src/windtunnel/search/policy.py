@@ -41,6 +41,16 @@ class Budget:
     seconds_used: float = 0.0
 
     @property
+    def limited(self) -> bool:
+        """Whether there is a limit: then it has to be asked before each decision."""
+        return self.flops is not None or self.seconds is not None
+
+    @property
+    def unspent(self) -> Budget:
+        """The same limits with nothing spent."""
+        return Budget(self.flops, self.seconds)
+
+    @property
     def spent(self) -> str | None:
         """A sentence naming the limit that is reached, or None."""
         if self.flops is not None and self.flops_used >= self.flops:

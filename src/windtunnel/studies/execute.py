@@ -25,7 +25,8 @@ from windtunnel.studies.meter import ExpectedRuns, Learned, Meter
 from windtunnel.studies.study import STUDY_FILE, Study
 
 # Decisions of earlier phases have lower numbers, and workers take the lowest first.
-PHASES = {"tune": 0, "fit": 1, "target": 2}
+COMPARE = "compare"
+PHASES = {"tune": 0, "fit": 1, "target": 2, COMPARE: 3}
 # Where runs are numbered that were paid for elsewhere; no step decided on them.
 IMPORTED_PHASE = 9
 
@@ -187,4 +188,5 @@ _DESCRIPTIONS = {
     "tune": "Tuning on the ladder",
     "fit": "Filling in the ladder",
     "target": "Training the target",
+    COMPARE: "Training what is compared",
 }

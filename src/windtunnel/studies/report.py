@@ -144,7 +144,12 @@ def _checks(study: Study) -> dict[str, Any]:
     return {rule: check for rule, check in found.items() if check is not None}
 
 
-_STEP_WORDS = {"tune": "Search on the ladder", "fit": "Lengths between", "target": "Target"}
+_STEP_WORDS = {
+    "tune": "Search on the ladder",
+    "fit": "Lengths between",
+    "target": "Target",
+    "compare": "Compared",
+}
 
 
 def _cost(study: Study, with_target: bool) -> list[dict[str, Any]]:

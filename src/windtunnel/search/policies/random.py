@@ -27,15 +27,20 @@ class RandomPolicy:
         self._fidelity = fidelity
 
     def next(self, table: Table[Trial], budget: Budget, seed: int) -> Answer[Trial]:
-        """All trials at once: none depends on another's result."""
+        """All trials at once, as none depends on another's result; one where there is a budget."""
         if budget.spent:
             return Stop(budget.spent)
         if len(table) >= self._trials:
             return Stop(f"all {self._trials} trials are decided")
         return [
             Decision(fresh_trial(self._space, seed, number, self._fidelity), "random")
-            for number in range(len(table), self._trials)
+            for number in next_numbers(table, self._trials, budget)
         ]
+
+
+def next_numbers(table: Table[Trial], trials: int, budget: Budget) -> range:
+    """The trials that may be decided now: all that are left, or the next if there is a budget."""
+    return range(len(table), len(table) + 1 if budget.limited else trials)
 
 
 def fresh_trial(space: Space, seed: int, number: int, fidelity: float | None) -> Trial:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import qmc
 
-from windtunnel.search.policies.random import own_seed
+from windtunnel.search.policies.random import next_numbers, own_seed
 from windtunnel.search.policy import Answer, Budget, Decision, Stop
 from windtunnel.search.space import Space
 from windtunnel.search.table import Table
@@ -32,7 +32,7 @@ class SobolPolicy:
         self._fidelity = fidelity
 
     def next(self, table: Table[Trial], budget: Budget, seed: int) -> Answer[Trial]:
-        """All trials at once: none depends on another's result."""
+        """All trials at once, as none depends on another's result; one where there is a budget."""
         if budget.spent:
             return Stop(budget.spent)
         if len(table) >= self._trials:
@@ -47,7 +47,7 @@ class SobolPolicy:
                 ),
                 "Sobol point",
             )
-            for number in range(len(table), self._trials)
+            for number in next_numbers(table, self._trials, budget)
         ]
 
 
