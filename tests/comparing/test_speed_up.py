@@ -75,3 +75,16 @@ def test_too_few_seeds(made_up):
     cell = cell_of(made_up({"adamw": 1.0, "muon": 1.2}, seeds=4))
     found = speed_up(cell, "muon", "adamw", 4e6, "units")
     assert "4 seeds are shared" in found.reason and "at least 5" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(1.0, "a longer run of muon took no more seconds"), (0.0, "runs of muon that took 0 seconds")],
+)
+def test_times_that_tell_nothing_give_no_speed_up(made_up, seconds, says):
+    table = made_up({"adamw": 1.0, "muon": 1.2})
+    runs = tuple(dataclasses.replace(run, seconds=seconds) for run in table.runs)
+    cell = cell_of(dataclasses.replace(table, runs=runs))
+    found = speed_up(cell, "muon", "adamw", 4e6, "seconds")
+    assert found.estimate is None
+    assert says in found.reason

@@ -74,6 +74,7 @@ def ruled(
 
 
 def reference(rule: UpdateRule, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    assert rule.reference is not None, "every rule of the registry has a reference"
     return rule.reference(start.copy(), gradients, lr=LR, weight_decay=DECAY)
 
 
@@ -123,6 +124,7 @@ def test_state_is_as_large_as_it_says(method: OptimizerMethod) -> None:
         optimizer = RuleOptimizer([parameter], rule)
         stepped(optimizer, parameter, gradients[:1])
         held = {name: value for name, value in optimizer.state[parameter].items() if name != "step"}
+        assert rule.state_size is not None, "every rule of the registry says what it holds"
         assert sum(value.numel() for value in held.values()) == rule.state_size(shape)
 
 

@@ -9,11 +9,21 @@ from windtunnel.optimizers.adamw import ADAMW
 from windtunnel.optimizers.lion import LION
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import MUON
+from windtunnel.optimizers.of_a_file import is_of_a_file, method_of_a_file
 from windtunnel.optimizers.sgd import SGD
 from windtunnel.optimizers.torch_classes import torch_class
+from windtunnel.optimizers.update_rule import At, UpdateRule
 from windtunnel.scale import Geometry
 
-__all__ = ["OptimizerMethod", "geometry_of", "method_of", "optimizer_method", "optimizer_names"]
+__all__ = [
+    "At",
+    "OptimizerMethod",
+    "UpdateRule",
+    "geometry_of",
+    "method_of",
+    "optimizer_method",
+    "optimizer_names",
+]
 
 _METHODS = {method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, LION, MUON, SGD)}
 
@@ -26,9 +36,14 @@ def optimizer_names() -> tuple[str, ...]:
 def optimizer_method(name: str) -> OptimizerMethod:
     """Look an optimizer up.
 
+    Args:
+        name: One of `optimizer_names`, or `path/to/file.py:NAME` for one of the user's own.
+
     Raises:
         WindtunnelError: There is none of that name.
     """
+    if is_of_a_file(name):
+        return method_of_a_file(name)
     if name not in _METHODS:
         known = ", ".join(optimizer_names())
         raise WindtunnelError(f"optimizer: no optimizer '{name}'; known optimizers: {known}")

@@ -70,13 +70,15 @@ class UpdateRule:
         reference: The same over many steps, slow and plain, in float64: from a first parameter,
             gradients of shape (steps, ...) and the settings `lr` and `weight_decay` to the last
             parameter. It shares no code and no constant with `update`, so that a wrong one is
-            found. With a signal it takes those too, of shape (times, ...), as `signals`.
+            found. With a signal it takes those too, of shape (times, ...), as `signals`. Every
+            rule of the registry has one; a user's own may go without.
         constants: The rule's own settings and their defaults; a parameter group may hold others.
             `lr` and `weight_decay` are in every group beside them. `eps` is a plan's where it
             is among them.
         shared: Which of them all members of a population have in common: counts, coefficients.
         from_recipe: Which of them the study's recipe sets: `beta1`, `beta2`.
-        state_size: From a parameter's shape to the number of elements its state holds.
+        state_size: From a parameter's shape to the number of elements its state holds; None
+            where nobody said.
         elementwise: Whether each element's update depends on that element alone. Then shards
             are updated where they lie; a rule that isn't sees the whole parameter on each process.
         check: Raises WindtunnelError for a parameter's shape that the rule can't update.
@@ -85,9 +87,9 @@ class UpdateRule:
 
     update: Callable[[Tensor, Tensor, State, Settings, At], tuple[Tensor, State]]
     begin: Callable[[Tensor, Settings, At], State]
-    reference: Callable[..., Floats]
-    state_size: Callable[[tuple[int, ...]], int]
     constants: Mapping[str, float] = field(default_factory=dict)
+    reference: Callable[..., Floats] | None = None
+    state_size: Callable[[tuple[int, ...]], int] | None = None
     shared: tuple[str, ...] = ()
     from_recipe: tuple[str, ...] = ()
     elementwise: bool = True

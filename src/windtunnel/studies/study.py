@@ -18,6 +18,7 @@ from windtunnel.files import write_json
 from windtunnel.models import build_family
 from windtunnel.models.command_family import CommandFamily
 from windtunnel.optimizers import optimizer_method
+from windtunnel.optimizers.of_a_file import is_of_a_file
 from windtunnel.parametrization.rule import Rule, load_rule
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.schedules import recipe_multiplier
@@ -72,9 +73,12 @@ class Study:
         if self.rule_named().content is not None:  # its content counts, not its path
             science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
-        for option in named.values():
-            if isinstance(option, str) and Path(option).is_file():
-                content = Path(option).read_bytes()  # a config.json's content counts, not its path
+        options = [option for option in named.values() if isinstance(option, str)]
+        if is_of_a_file(self.spec.optimizer):
+            options.append(self.spec.optimizer.rpartition(":")[0])
+        for option in options:
+            if Path(option).is_file():  # a config.json's or an optimizer's content counts, too
+                content = Path(option).read_bytes()
                 science.setdefault("files", {})[option] = hashlib.sha256(content).hexdigest()
         return hashlib.sha256(json.dumps(science, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -294,6 +298,8 @@ def open_study(
             f"{file}: a study's file is called {STUDY_FILE}, which its workers read; rename it."
         )
     spec = load_study(file)
+    if is_of_a_file(spec.optimizer):  # the file's path is from the study's folder
+        spec = spec.model_copy(update={"optimizer": str(file.parent.resolve() / spec.optimizer)})
     optimizer_method(spec.optimizer)
     spec = spec.model_copy(
         update={

@@ -69,7 +69,7 @@ class _State:
         total = 0
         for entry in entries:
             method = own if entry.method == own.name or own.elsewhere is None else own.elsewhere
-            if method.rule is None:
+            if method.rule is None or method.rule.state_size is None:
                 return None
             total += method.rule.state_size(entry.shape)
         return float(_FLOAT_BYTES * total)

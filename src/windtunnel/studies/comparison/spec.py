@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.of_a_file import is_of_a_file
 from windtunnel.spec import StudySpec, one_line, read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -130,6 +131,7 @@ def load_comparison(path: Path) -> ComparisonSpec:
         spec = ComparisonSpec.model_validate({**own, "shared": shared})
     except ValidationError as error:
         raise WindtunnelError(f"{path}: {one_line(error, value)}") from error
+    spec = _with_paths(spec, path.parent.resolve())
     for method in spec.methods:
         try:
             study = spec.study(method)
@@ -141,6 +143,17 @@ def load_comparison(path: Path) -> ComparisonSpec:
         except WindtunnelError as error:
             raise WindtunnelError(f"{path}: {error}") from error
     return spec
+
+
+def _with_paths(spec: ComparisonSpec, folder: Path) -> ComparisonSpec:
+    """Optimizers in files of the user's own are looked for beside the comparison's file."""
+    methods = {
+        name: own | {"optimizer": str(folder / own["optimizer"])}
+        if is_of_a_file(str(own.get("optimizer", "")))
+        else own
+        for name, own in spec.methods.items()
+    }
+    return spec.model_copy(update={"methods": methods})
 
 
 def study_text(spec: ComparisonSpec, method: str) -> str:
