@@ -79,6 +79,9 @@ def test_a_faster_method_and_a_copy_come_out_as_they_are(
     low, high = speed_up.estimate.ci90
     assert low < FASTER < high
     assert found.flags == ()
+    page = (folder / "comparison.html").read_text(encoding="utf-8")
+    assert "lion is better than adamw at width 64" in page
+    assert page.count("<svg") == 3
 
     # Nothing is trained twice, and the table that was written says the same.
     trained = len(law.trained)

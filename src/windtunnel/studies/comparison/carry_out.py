@@ -11,6 +11,7 @@ from windtunnel.comparing.compare_methods import MethodComparison, compare_metho
 from windtunnel.comparing.finished import MethodRuns
 from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_atomically, write_json
+from windtunnel.report.comparison_page import comparison_page
 from windtunnel.report.progress import StudyProgress
 from windtunnel.search.fixed import FixedPolicy
 from windtunnel.spec import BRACKETS
@@ -22,12 +23,15 @@ from windtunnel.studies.tune import tune
 
 RUNS_FILE = "runs.csv"
 COMPARISON_FILE = "comparison.json"
+PAGE_FILE = "comparison.html"
 
 
 def carry_out_comparison(
     spec: ComparisonSpec, folder: Path, progress: StudyProgress, *, workers: int | None = None
 ) -> MethodComparison:
-    """Do what is missing of a comparison, and write `runs.csv` and `comparison.json`.
+    """Do what is missing of a comparison, and write what came of it.
+
+    That is `runs.csv`, `comparison.json` and `comparison.html`.
 
     Every method is tuned with the same FLOPs at the first scale, in the same space unless the file
     gives it one of its own; its best recipe is taken to all scales by the rule, and trained on
@@ -56,6 +60,7 @@ def carry_out_comparison(
         table, spec.baseline, effect=spec.effect / 100, along=along, target=size
     )
     write_json(folder / COMPARISON_FILE, found.to_json())
+    write_atomically(folder / PAGE_FILE, comparison_page(found, ", ".join(table.methods)))
     return found
 
 
