@@ -128,8 +128,9 @@ def _treatment(setting: Setting, arm: Arm, scale: Scale) -> str:
         for p in resolved
     ]
     recipe = dataclasses.asdict(setting.recipe(arm, 0))
-    if not recipe["schedule_settings"]:
-        del recipe["schedule_settings"]  # sweeps made before there were any stay known
+    for name in ("schedule_settings", "optimizer_settings"):
+        if not recipe[name]:
+            del recipe[name]  # sweeps made before there were any stay known
     shared = recipe, dataclasses.asdict(scale), corpus(setting)
     whole = [arm.optimizer, arm.options, shared, factors]
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:12]

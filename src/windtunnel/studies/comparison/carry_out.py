@@ -52,7 +52,7 @@ def carry_out_comparison(
     """
     methods = list(open_methods(spec, folder, workers=workers))
     for method in methods:
-        _carry_out(method, progress)
+        carry_out_method(method, progress)
     table = finished_runs(methods, str(folder / RUNS_FILE))
     write_atomically(folder / RUNS_FILE, runs_csv(table))
     (along, size), *_ = [*spec.trend.items(), (None, None)]
@@ -64,7 +64,13 @@ def carry_out_comparison(
     return found
 
 
-def _carry_out(method: MethodStudy, progress: StudyProgress) -> None:
+def carry_out_method(method: MethodStudy, progress: StudyProgress) -> None:
+    """Tune one method and train what counts, or what is missing of that.
+
+    Raises:
+        WindtunnelError: It can't be carried out, or one of its runs failed for good.
+        CannotSayError: All of its tuning runs diverged.
+    """
     study = method.study
     if study.spec.search.policy.name == BRACKETS:
         raise WindtunnelError(
