@@ -37,6 +37,9 @@ REFUSED = {"adafactor"}
 # An arctangent of the last few entries of a shard, computed one by one, differs in its last digit
 # from one computed in a vector.
 ROUNDED = {"adam-atan2"}
+# Where a gradient has less than full rank, Dion's basis is completed by what rounding left there,
+# brought to length one: of other sums, other directions.
+ROUGH = {"dion"}
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +76,9 @@ def test_two_ranks_are_one_process(found: list[dict[str, Any]], name: str) -> No
     halves = found[0][name]["split batch"]
     assert halves == found[1][name]["split batch"]
     for parameter, values in trained(name, sharded=False, sequences=slice(None)).items():
-        near = torch.tensor(halves[parameter])
-        torch.testing.assert_close(near, torch.tensor(values), rtol=1e-3, atol=1e-4)
+        given, wanted = torch.tensor(halves[parameter]), torch.tensor(values)
+        rough = 3e-4 if name in ROUGH else 1e-7
+        torch.testing.assert_close(given, wanted, rtol=10 * rough, atol=rough)
 
 
 def trained(
@@ -92,6 +96,7 @@ def trained(
     model = FAMILY.build(TARGET)
     planned = plan(FAMILY, BASE, TARGET, "mup", name)
     apply_(model, planned, family=FAMILY, init_seed=0)
+    model.double()  # so that what is left of a difference is a mistake
     if sharded:
         for block in model.blocks:  # type: ignore[union-attr]
             fsdp.fully_shard(block)

@@ -15,9 +15,11 @@ def test_every_optimizer_by_name_has_its_geometry() -> None:
         "adafactor": Geometry.RELATIVE,
         "adam-atan2": Geometry.SIGN,
         "adamw": Geometry.SIGN,
+        "dion": Geometry.ORTHOGONAL,
         "lion": Geometry.SIGN,
         "muon": Geometry.ORTHOGONAL,
         "sgd": Geometry.SGD,
+        "soap": Geometry.KRONECKER,
     }
     assert all(optimizer_method(name).name == name for name in optimizer_names())
 

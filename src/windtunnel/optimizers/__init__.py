@@ -6,11 +6,13 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers.adafactor import ADAFACTOR
 from windtunnel.optimizers.adam_atan2 import ADAM_ATAN2
 from windtunnel.optimizers.adamw import ADAMW
+from windtunnel.optimizers.dion import DION
 from windtunnel.optimizers.lion import LION
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import MUON
 from windtunnel.optimizers.of_a_file import is_of_a_file, method_of_a_file
 from windtunnel.optimizers.sgd import SGD
+from windtunnel.optimizers.soap import SOAP
 from windtunnel.optimizers.torch_classes import torch_class
 from windtunnel.optimizers.update_rule import At, UpdateRule
 from windtunnel.scale import Geometry
@@ -25,7 +27,9 @@ __all__ = [
     "optimizer_names",
 ]
 
-_METHODS = {method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, LION, MUON, SGD)}
+_METHODS = {
+    method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, DION, LION, MUON, SGD, SOAP)
+}
 
 
 def optimizer_names() -> tuple[str, ...]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers.adamw import ADAMW
+from windtunnel.optimizers.matrices import refuse_other_than_matrices
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.moving import moving, zeros
 from windtunnel.optimizers.orthogonal import COEFFICIENTS, STEPS, orthogonalise, precision_of
@@ -48,15 +48,6 @@ def original_factor(shape: tuple[int, ...]) -> float:
     """
     refuse_other_than_matrices(shape)
     return math.sqrt(max(1.0, shape[0] / shape[1]))
-
-
-def refuse_other_than_matrices(shape: tuple[int, ...]) -> None:
-    """Raise WindtunnelError unless the shape has two dimensions: Muon takes no other."""
-    if len(shape) != 2:
-        raise WindtunnelError(
-            f"optimizer: Muon takes matrices only, not a parameter of shape {list(shape)}; use "
-            "'muon' through a plan, which leaves all but hidden matrices to AdamW"
-        )
 
 
 def begin(parameter: Tensor, settings: Settings, at: At) -> State:

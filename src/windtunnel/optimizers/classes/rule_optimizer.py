@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.classes.precision import keep_precision
 from windtunnel.optimizers.update_rule import At, Settings, UpdateRule
 from windtunnel.shards import like_shard, local, whole, write
 
@@ -141,6 +142,11 @@ class RuleOptimizer(Optimizer):
             for name in names
             for value in (cast(Any, group[name]),)
         }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state as it was saved, in the precision it was saved in."""
+        super().load_state_dict(state_dict)
+        keep_precision(self, state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: torch's own, the rule and the size of the population."""

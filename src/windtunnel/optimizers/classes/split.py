@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.classes.precision import keep_precision
 
 
 class SplitOptimizer(Optimizer):
@@ -61,6 +62,11 @@ class SplitOptimizer(Optimizer):
         if not any(param_group is own for own in part.param_groups):
             part.add_param_group(param_group)
         super().add_param_group(param_group)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take the state as it was saved, in the precision it was saved in."""
+        super().load_state_dict(state_dict)
+        keep_precision(self, state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
         """What copies and pickles hold: torch's own, and the parts."""
