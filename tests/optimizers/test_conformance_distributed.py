@@ -37,8 +37,7 @@ REFUSED = {"adafactor"}
 # An arctangent of the last few entries of a shard, computed one by one, differs in its last digit
 # from one computed in a vector.
 ROUNDED = {"adam-atan2"}
-# Where a gradient has less than full rank, Dion's basis is completed by what rounding left there,
-# brought to length one: of other sums, other directions.
+# Dion makes directions that a gradient hardly reaches as long as the others, rounding and all.
 ROUGH = {"dion"}
 
 
@@ -77,8 +76,8 @@ def test_two_ranks_are_one_process(found: list[dict[str, Any]], name: str) -> No
     assert halves == found[1][name]["split batch"]
     for parameter, values in trained(name, sharded=False, sequences=slice(None)).items():
         given, wanted = torch.tensor(halves[parameter]), torch.tensor(values)
-        rough = 3e-4 if name in ROUGH else 1e-7
-        torch.testing.assert_close(given, wanted, rtol=10 * rough, atol=rough)
+        near = 1e-3 if name in ROUGH else 1e-6
+        torch.testing.assert_close(given, wanted, rtol=near, atol=near / 10)
 
 
 def trained(
@@ -97,6 +96,11 @@ def trained(
     planned = plan(FAMILY, BASE, TARGET, "mup", name)
     apply_(model, planned, family=FAMILY, init_seed=0)
     model.double()  # so that what is left of a difference is a mistake
+    for parameter in model.parameters():
+        # Behind a readout of zeros no gradient has full rank, and Dion's basis is completed by
+        # what rounding left there, brought to length one: of other sums, other directions.
+        if not parameter.any():
+            nn.init.normal_(parameter, std=0.2)
     if sharded:
         for block in model.blocks:  # type: ignore[union-attr]
             fsdp.fully_shard(block)
