@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -99,17 +100,48 @@ def test_the_rule_and_what_is_built_equal_the_reference(method: OptimizerMethod)
         assert distance(stepped(built(method, [parameter]), parameter, gradients), expected) < 1e-10
 
 
+LONG = 50  # a period of more steps than the suite takes
+
+
+def periods(rule: UpdateRule) -> list[str]:
+    """Constants that count steps, more of them than the suite takes."""
+    return [
+        name for name, value in rule.constants.items() if isinstance(value, int) and value > LONG
+    ]
+
+
+@every_rule
+def test_what_happens_every_so_many_steps_equals_the_reference(method: OptimizerMethod) -> None:
+    """With a short period; the default is held against the reference's own."""
+    rule = rule_of(method)
+    assert rule.reference is not None
+    for name in periods(rule):
+        assert inspect.signature(rule.reference).parameters[name].default == rule.constants[name]
+        for start, gradients in problems(rule):
+            found = ruled(rule, start, gradients, **{name: 6})
+            expected = rule.reference(
+                start.copy(), gradients, lr=LR, weight_decay=DECAY, **{name: 6}
+            )
+            assert distance(found, expected) < 1e-10
+
+
 @pytest.mark.parametrize(
     ("method", "constant"),
-    [(method, name) for method in RULED for name in rule_of(method).constants],
+    [
+        (method, name)
+        for method in RULED
+        for name in rule_of(method).constants
+        if name not in periods(rule_of(method))
+    ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_changed_constant_is_seen(method: OptimizerMethod, constant: str) -> None:
     rule = rule_of(method)
     default = rule.constants[constant]
-    changes = [default + 1 if isinstance(default, int) else default * 1.01]
-    if constant in rule.shared:
-        changes.append(default / 2)  # a share of something small may be rounded to the same number
+    near_one = 0.99 < default < 1
+    changes = [default + 1 if isinstance(default, int) else default * (0.99 if near_one else 1.01)]
+    if constant in rule.shared:  # a share of something small may be rounded to the same number
+        changes += [default / 2, default * 2]
     seen = [
         distance(ruled(rule, *given, **{constant: changed}), reference(rule, *given))
         for given in problems(rule)

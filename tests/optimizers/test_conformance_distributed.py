@@ -76,8 +76,8 @@ def test_two_ranks_are_one_process(found: list[dict[str, Any]], name: str) -> No
     assert halves == found[1][name]["split batch"]
     for parameter, values in trained(name, sharded=False, sequences=slice(None)).items():
         given, wanted = torch.tensor(halves[parameter]), torch.tensor(values)
-        near = 1e-3 if name in ROUGH else 1e-6
-        torch.testing.assert_close(given, wanted, rtol=near, atol=near / 10)
+        near = 5e-3 if name in ROUGH else 1e-6
+        torch.testing.assert_close(given, wanted, rtol=10 * near, atol=near / 10)
 
 
 def trained(

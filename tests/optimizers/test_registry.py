@@ -16,6 +16,8 @@ def test_every_optimizer_by_name_has_its_geometry() -> None:
         "adam-atan2": Geometry.SIGN,
         "adamw": Geometry.SIGN,
         "dion": Geometry.ORTHOGONAL,
+        "fira": Geometry.SIGN,
+        "frugal": Geometry.SIGN,
         "lion": Geometry.SIGN,
         "muon": Geometry.ORTHOGONAL,
         "sgd": Geometry.SGD,

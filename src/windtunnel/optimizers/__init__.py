@@ -7,6 +7,8 @@ from windtunnel.optimizers.adafactor import ADAFACTOR
 from windtunnel.optimizers.adam_atan2 import ADAM_ATAN2
 from windtunnel.optimizers.adamw import ADAMW
 from windtunnel.optimizers.dion import DION
+from windtunnel.optimizers.fira import FIRA
+from windtunnel.optimizers.frugal import FRUGAL
 from windtunnel.optimizers.lion import LION
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import MUON
@@ -27,9 +29,19 @@ __all__ = [
     "optimizer_names",
 ]
 
-_METHODS = {
-    method.name: method for method in (ADAFACTOR, ADAM_ATAN2, ADAMW, DION, LION, MUON, SGD, SOAP)
-}
+_ALL = (
+    ADAFACTOR,
+    ADAM_ATAN2,
+    ADAMW,
+    DION,
+    FIRA,
+    FRUGAL,
+    LION,
+    MUON,
+    SGD,
+    SOAP,
+)
+_METHODS = {method.name: method for method in _ALL}
 
 
 def optimizer_names() -> tuple[str, ...]:

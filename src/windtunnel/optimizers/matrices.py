@@ -37,3 +37,11 @@ def standard_normal(shape: tuple[int, ...], number: int) -> Tensor:
 
     generator = torch.Generator().manual_seed(number)
     return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+
+def shuffled(count: int, number: int, period: int) -> Tensor:
+    """The numbers below `count` in an order that the parameter's number and the period decide."""
+    import torch
+
+    generator = torch.Generator().manual_seed(1_000_003 * number + period)
+    return torch.randperm(count, generator=generator)
