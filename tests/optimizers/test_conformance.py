@@ -140,6 +140,8 @@ def test_a_changed_constant_is_seen(method: OptimizerMethod, constant: str) -> N
     default = rule.constants[constant]
     near_one = 0.99 < default < 1
     changes = [default + 1 if isinstance(default, int) else default * (0.99 if near_one else 1.01)]
+    if default < 1e-5:  # below numbers of order one a hundredth of it is less than rounding
+        changes.append(default * 100)
     if constant in rule.shared:  # a share of something small may be rounded to the same number
         changes += [default / 2, default * 2]
     seen = [

@@ -14,7 +14,10 @@ def test_every_optimizer_by_name_has_its_geometry() -> None:
     assert {name: geometry_of(name) for name in optimizer_names()} == {
         "adafactor": Geometry.RELATIVE,
         "adam-atan2": Geometry.SIGN,
+        "adamuon": Geometry.SIGN,
         "adamw": Geometry.SIGN,
+        "auon": Geometry.ORTHOGONAL,
+        "hybrid-auon": Geometry.ORTHOGONAL,
         "dion": Geometry.ORTHOGONAL,
         "fira": Geometry.SIGN,
         "frugal": Geometry.SIGN,

@@ -5,7 +5,9 @@ from __future__ import annotations
 from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers.adafactor import ADAFACTOR
 from windtunnel.optimizers.adam_atan2 import ADAM_ATAN2
+from windtunnel.optimizers.adamuon import ADAMUON
 from windtunnel.optimizers.adamw import ADAMW
+from windtunnel.optimizers.auon import AUON, HYBRID_AUON
 from windtunnel.optimizers.dion import DION
 from windtunnel.optimizers.fira import FIRA
 from windtunnel.optimizers.frugal import FRUGAL
@@ -32,10 +34,13 @@ __all__ = [
 _ALL = (
     ADAFACTOR,
     ADAM_ATAN2,
+    ADAMUON,
     ADAMW,
+    AUON,
     DION,
     FIRA,
     FRUGAL,
+    HYBRID_AUON,
     LION,
     MUON,
     SGD,
