@@ -25,10 +25,10 @@ def runs_from_rows(
     Args:
         rows: One a finished or diverged run. Needed: `method` (text), `scale` (value by size axis,
             the length apart), `units` (training length, above 0), `loss` (at the end, above 0;
-            None, infinity or NaN for a diverged run), and `seed`, or `data_seed` and `init_seed`, which
-            are then paired together. May be left out or None: `flops`, `seconds`, `params`,
-            `state_bytes` (of the whole run, of the model, of the optimizer's state), `settings`
-            (value by hyperparameter), `stage` (final, tuning or spot check; by default final),
+            None, infinity or NaN for a diverged run), and `seed`, or `data_seed` and `init_seed`,
+            which are then one seed together. May be left out or None: `flops` and `seconds` of
+            the whole run, `params`, `state_bytes` of the optimizer, `settings` (value by
+            hyperparameter), `stage` (final, tuning or spot check; by default final) and
             `workload` (text).
         unit: What `units` counts: tokens, images or steps.
         source: For messages.
