@@ -24,7 +24,7 @@ from windtunnel.comparing.judge import MethodAt
 from windtunnel.comparing.seeds_needed import seeds_for, seeds_needed
 from windtunnel.laws.table import Metric
 
-REPETITIONS = 1000
+REPETITIONS = 500
 SHARED = 0.30  # of a seed's variance: mean of results/seed_noise.md
 FACTOR = 1.1  # the planted speed-up
 GRID = tuple(2.0**power for power in range(-3, 4))  # rates over the middle of the grid
