@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from windtunnel import cli
 from windtunnel.schedules import SCHEDULES
 from windtunnel.schedules.decay_shapes import SHAPES
 from windtunnel.schedules.settings import FROM_RECIPE
@@ -67,6 +70,24 @@ def test_the_schedules_page_names_every_schedule_and_every_setting() -> None:
     }
     assert named == known
     assert all(f"`{shape}`" in page("schedules.md") for shape in SHAPES)
+
+
+def test_the_comparison_of_the_page(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = run_blocks("compare.md")
+    printed = capsys.readouterr().out
+    (command,) = re.findall(r"^    windtunnel (.*)$", page("compare.md"), re.MULTILINE)
+    monkeypatch.setattr(sys, "argv", ["windtunnel", *command.split()])
+    monkeypatch.setattr(os, "_exit", sys.exit)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = re.findall(r"```text\n(.*?)```", page("compare.md"), flags=re.DOTALL)
+    assert [capsys.readouterr().out, printed] == [said[0], "".join(said[1:])]
+    assert (ended.value.code or 0) == 0
+    assert (tmp_path / "figures" / "speed-up.svg").exists()
+    assert names["as_json"]["verdict"] == "cannot say"
 
 
 @pytest.mark.parametrize("page", sorted(path.name for path in DOCS.glob("*.md")))

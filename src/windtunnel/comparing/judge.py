@@ -37,7 +37,8 @@ class MethodAt:
         needed_seen: Seeds that would show a difference as large as the one seen, where that is
             the larger one; None likewise.
         speed_ups: In units, FLOPs and wall time.
-        state: Its optimizer's bytes over the baseline's; None where the table has none.
+        state: Its optimizer's bytes over the baseline's; None where the table has none,
+            or the baseline's has no state.
         reason: Of `cannot say`; else empty.
     """
 
@@ -170,4 +171,4 @@ def _state(cell: Cell, method: str, baseline: str, length: float) -> float | Non
         if not known:
             return None
         means.append(float(np.mean(known)))
-    return means[0] / means[1]
+    return means[0] / means[1] if means[1] > 0 else None

@@ -105,8 +105,9 @@ def _edges(method: str, runs: Sequence[FinishedRun]) -> list[TuningFlag]:
     flags = []
     for there in _places(runs).values():
         tried = _settings(there)
-        best = dict(min(tried, key=lambda key: _mean(tried[key])))
-        for name, value in best.items():
+        means = {key: _mean(its) for key, its in tried.items()}
+        best = min(means, key=lambda key: means[key])
+        for name, value in best:
             values = sorted({dict(key)[name] for key in tried if name in dict(key)})
             if len(values) < 2 or (value == values[0] == 0):
                 continue

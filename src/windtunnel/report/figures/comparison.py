@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,7 +19,6 @@ from windtunnel.comparing.trend import Trend
 from windtunnel.errors import WindtunnelError
 from windtunnel.report.figures.style import (
     FAINT,
-    FORECAST,
     GRID,
     INK,
     PAPER,
@@ -33,7 +31,7 @@ from windtunnel.report.figures.style import (
 from windtunnel.report.formatting import amount
 
 _ROW = 0.30  # inches
-_DODGE = 0.035  # of the width of the axes, between methods at one size
+_DODGE = 0.07  # nats between methods at one size
 _TICKS = (0.25, 0.33, 0.5, 0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 4.0)
 
 
@@ -45,7 +43,7 @@ def comparison_figures(found: MethodComparison) -> dict[str, Figure]:
     if _measures(found):
         figures["speed-up"] = speed_up_figure(found)
     if profiles := found.profiles():
-        figures["performance-profile"] = profile_figure(profiles)
+        figures["performance-profile"] = profile_figure(profiles, _all_colours(found))
     return figures
 
 
@@ -83,12 +81,12 @@ def differences_figure(found: MethodComparison) -> Figure:
         axes.grid(visible=False, axis="y")
         axes.set_xlabel(f"final loss over {found.baseline}'s, %; lower is better; 90 % ranges")
         axes.xaxis.set_major_locator(MaxNLocator(7))
-        legend_above(figure, _difference_handles(effect), columns=3)
+        legend_above(figure, _difference_handles(effect), columns=4)
     return figure
 
 
 def speed_up_figure(found: MethodComparison) -> Figure:
-    """Speed-up against size with 90 % ranges; the trend in units, and its forecast.
+    """Speed-up against size with 90 % ranges; the trend in units, and its forecast as open markers.
 
     Raises:
         WindtunnelError: No speed-up could be said.
@@ -107,30 +105,39 @@ def speed_up_figure(found: MethodComparison) -> Figure:
         for row, workload in zip(grid, workloads, strict=True):
             cells = [cell for cell in found.cells if cell.cell.workload == workload]
             for axes, measure in zip(row, measures, strict=True):
-                for place, method in enumerate(colours):
+                for place, method in enumerate(colours, start=1):
                     said = found.trends[workload, method]
-                    dodge = _DODGE * (place - (len(colours) - 1) / 2)
+                    dodge = _DODGE * (place - (len(colours) + 1) / 2)
                     _draw_speed_ups(axes, found, cells, method, measure, said, dodge, place)
                     if measure == "units":
-                        _draw_trend(axes, said, colours[method])
+                        _draw_trend(axes, said, colours[method], dodge, place)
                 axes.axhline(1, color=FAINT.light, linewidth=1, zorder=1)
                 title = _measure_words(measure, found.table.unit)
                 axes.set_title(f"{workload}: {title}" if workload else title)
                 axes.set_xlabel(next(iter(found.trends.values())).axis)
             row[0].set_ylabel(f"times less than {found.baseline}\nfor one loss")
-        _mark_speed_ups([axes for row in grid for axes in row])
+        _mark_speed_ups([axes for row in grid for axes in row], _sizes(found))
         legend_above(figure, _method_handles(found, colours), columns=4)
     return figure
 
 
-def profile_figure(profiles: Mapping[str, PerformanceProfile]) -> Figure:
-    """The share of workloads that each method does within a factor of the fastest's time."""
+def profile_figure(
+    profiles: Mapping[str, PerformanceProfile], colours: Mapping[str, str]
+) -> Figure:
+    """The share of workloads that each method does within a factor of the fastest's time.
+
+    Args:
+        profiles: By method.
+        colours: By method, in an order that also decides the markers.
+    """
     with styled():
         figure = Figure(figsize=(6.4, 4.0), layout="constrained")
         axes = panels(figure, 1, 1, share_y=False)[0][0]
-        colours = ordered_colours(len(profiles))
         handles = []
-        for place, (one, colour) in enumerate(zip(profiles.values(), colours, strict=True)):
+        for place, (method, colour) in enumerate(colours.items()):
+            one = profiles.get(method)
+            if one is None:
+                continue
             steps = sorted({1.0, LIMIT, *(r for r in one.ratios.values() if r < LIMIT)})
             handles += axes.plot(
                 steps,
@@ -152,9 +159,15 @@ def profile_figure(profiles: Mapping[str, PerformanceProfile]) -> Figure:
     return figure
 
 
-def _colours(found: MethodComparison) -> dict[str, str]:
-    methods = [one.method for one in found.cells[0].methods]
+def _all_colours(found: MethodComparison) -> dict[str, str]:
+    """By method, the baseline first: a method looks the same in every figure."""
+    methods = [found.baseline, *(one.method for one in found.cells[0].methods)]
     return dict(zip(methods, ordered_colours(len(methods)), strict=True))
+
+
+def _colours(found: MethodComparison) -> dict[str, str]:
+    """Without the baseline's."""
+    return {m: colour for m, colour in _all_colours(found).items() if m != found.baseline}
 
 
 def _measures(found: MethodComparison) -> list[Measure]:
@@ -170,6 +183,13 @@ def _measures(found: MethodComparison) -> list[Measure]:
             if said.measure == measure
         )
     ]
+
+
+def _sizes(found: MethodComparison) -> list[float]:
+    """Where speed-ups stand along the axis, and the target."""
+    said = found.trends.values()
+    ahead = [one.target for one in said if one.target is not None and one.forecast is not None]
+    return sorted({*(size for one in said for size in one.sizes), *ahead})
 
 
 def _measure_words(measure: Measure, unit: str) -> str:
@@ -238,7 +258,7 @@ def _draw_speed_ups(
         if said is None or said.estimate is None:
             continue
         low, high = said.estimate.ci90
-        size = size_of(cell.cell, found.baseline, trend.axis) * math.exp(4 * dodge)
+        size = size_of(cell.cell, found.baseline, trend.axis) * math.exp(dodge)
         axes.errorbar(
             [size],
             [said.estimate.value],
@@ -252,39 +272,39 @@ def _draw_speed_ups(
         )
 
 
-def _draw_trend(axes: Axes, trend: Trend, colour: str) -> None:
+def _draw_trend(axes: Axes, trend: Trend, colour: str, dodge: float, place: int) -> None:
     if trend.slope is None:
         return
-    inside = np.geomspace(trend.sizes[0], trend.sizes[-1], 30)
-    axes.plot(inside, [trend.at(size) for size in inside], color=colour, linewidth=1.2, zorder=2)
+    _draw_line(axes, trend, (trend.sizes[0], trend.sizes[-1]), colour, "-")
     if trend.target is None or trend.forecast is None:
         return
-    beyond = np.geomspace(trend.sizes[-1], trend.target, 30)
-    axes.plot(
-        beyond,
-        [trend.at(size) for size in beyond],
-        color=colour,
-        linewidth=1.2,
-        linestyle="--",
-        zorder=2,
-    )
+    _draw_line(axes, trend, (trend.sizes[-1], trend.target), colour, "--")
     low, high = trend.forecast.ci90
     value = trend.forecast.value
     axes.errorbar(
-        [trend.target],
+        [trend.target * math.exp(dodge)],
         [value],
         yerr=[[value - low], [high - value]],
-        fmt="_",
-        color=FORECAST.light,
-        markersize=16,
-        markeredgewidth=2.5,
-        elinewidth=1.8,
+        fmt=marker(place),
+        color=colour,
+        markersize=8,
+        markerfacecolor=PAPER.light,
+        markeredgewidth=1.6,
+        elinewidth=1.6,
         capsize=4,
         zorder=5,
     )
 
 
-def _mark_speed_ups(grid: Sequence[Axes]) -> None:
+def _draw_line(
+    axes: Axes, trend: Trend, ends: tuple[float, float], colour: str, style: str
+) -> None:
+    # Straight in the logs, which the axes are in.
+    heights = [height for size in ends if (height := trend.at(size)) is not None]
+    axes.plot(ends, heights, color=colour, linewidth=1.2, linestyle=style, zorder=2)
+
+
+def _mark_speed_ups(grid: Sequence[Axes], sizes: Sequence[float]) -> None:
     for axes in grid:
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -296,16 +316,25 @@ def _mark_speed_ups(grid: Sequence[Axes]) -> None:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
         axes.minorticks_off()
+        axes.set_xticks(sizes)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: amount(value)))
 
 
 def _method_handles(found: MethodComparison, colours: Mapping[str, str]) -> list[Artist]:
     handles: list[Artist] = [
         Line2D([], [], color=colour, marker=marker(place), label=f"{method}, 90 % range")
-        for place, (method, colour) in enumerate(colours.items())
+        for place, (method, colour) in enumerate(colours.items(), start=1)
     ]
     if any(said.forecast is not None for said in found.trends.values()):
         handles.append(
-            Line2D([], [], color=FORECAST.light, marker="_", linestyle="", label="forecast")
+            Line2D(
+                [],
+                [],
+                color=INK.light,
+                marker="o",
+                linestyle="--",
+                markerfacecolor=PAPER.light,
+                label="forecast",
+            )
         )
     return handles
