@@ -112,7 +112,7 @@ def test_methods_are_tuned_with_one_budget_on_seeds_that_do_not_count(
     finals = [run for run in found.table.runs if run.stage == "final"]
     checks = [run for run in found.table.runs if run.stage == "spot check"]
     assert len(finals) == 3 * 3 * len(LENGTHS) * 5
-    assert len(checks) == 3 * 2 * 2
+    assert len(checks) == 3 * 2 * 3
     assert {run.scale["width"] for run in checks} == {64.0}
 
 

@@ -39,7 +39,7 @@ class TuningSpec(BaseModel):
 
     flops: PositiveFloat
     spot_checks: tuple[PositiveFloat, ...] = (0.5, 2.0)
-    spot_check_seeds: int = Field(default=2, ge=1)
+    spot_check_seeds: int = Field(default=3, ge=1)
 
 
 class ComparisonSpec(BaseModel):
