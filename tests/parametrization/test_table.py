@@ -49,7 +49,7 @@ def test_with_a_recipe_it_has_the_values_that_the_training_loop_gives_the_optimi
 def test_with_adafactor_its_epsilon_is_the_least_size_of_a_parameter() -> None:
     planned = plan(FAMILY, Scale(32, 2), Scale(128, 2), "mup", "adafactor")
     groups = param_groups(FAMILY.build(Scale(128, 2)), planned, lr=0.01, eps=RECIPE.eps)
-    given = {group["eps"][1] for group in ADAFACTOR.build(groups, RECIPE).param_groups}
+    given = {group["least_size"] for group in ADAFACTOR.build(groups, RECIPE).param_groups}
     shown = {row["eps"] for row in explanation(planned, RECIPE)["parameters"]}
     assert shown == given == {1e-3, 5e-4, 2.5e-4}
 

@@ -28,6 +28,7 @@ class OptimizerMethod:
         elsewhere: The method of all but hidden matrices, where that is another (Muon's AdamW).
         own_factor: From a matrix' shape to the factor that the optimizer itself puts on its rate:
             a plan divides by it, so that no shape is scaled twice.
+        prepare: Turns a plan's epsilon into what the rule has in its place.
     """
 
     name: str
@@ -36,6 +37,7 @@ class OptimizerMethod:
     from_torch: Callable[[list[dict[str, Any]], Recipe], Optimizer] | None = None
     elsewhere: OptimizerMethod | None = None
     own_factor: Callable[[tuple[int, ...]], float] | None = None
+    prepare: Callable[[list[dict[str, Any]], Recipe], list[dict[str, Any]]] | None = None
 
     def build(self, param_groups: list[dict[str, Any]], recipe: Recipe) -> Optimizer:
         """Make the torch optimizer.
@@ -92,6 +94,8 @@ class OptimizerMethod:
         from windtunnel.optimizers.classes.rule_optimizer import RuleOptimizer
 
         settings = {name: getattr(recipe, name) for name in self.rule.from_recipe}
+        if self.prepare is not None:
+            param_groups = self.prepare(param_groups, recipe)
         return RuleOptimizer(
             param_groups,
             self.rule,
