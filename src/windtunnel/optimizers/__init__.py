@@ -12,6 +12,7 @@ from windtunnel.optimizers.dion import DION
 from windtunnel.optimizers.fira import FIRA
 from windtunnel.optimizers.frugal import FRUGAL
 from windtunnel.optimizers.lion import LION
+from windtunnel.optimizers.lion_kappa import LION_HUBER, LION_L2, LION_NUCLEAR
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import MUON
 from windtunnel.optimizers.of_a_file import is_of_a_file, method_of_a_file
@@ -42,6 +43,9 @@ _ALL = (
     FRUGAL,
     HYBRID_AUON,
     LION,
+    LION_HUBER,
+    LION_L2,
+    LION_NUCLEAR,
     MUON,
     SGD,
     SOAP,
