@@ -60,9 +60,26 @@ def built(method: OptimizerMethod, parameters: list[nn.Parameter], **group: Any)
 
 def stepped(optimizer: Any, parameter: nn.Parameter, gradients: np.ndarray) -> np.ndarray:
     for gradient in gradients:
-        parameter.grad = torch.as_tensor(gradient, dtype=parameter.dtype)
-        optimizer.step()
+        take_step(optimizer, [parameter], gradient)
     return parameter.detach().double().numpy()
+
+
+def take_step(optimizer: Any, parameters: list[nn.Parameter], gradient: np.ndarray) -> None:
+    """A step of all with one gradient, and the signal after it where one is due."""
+    for parameter in parameters:
+        parameter.grad = torch.tensor(gradient, dtype=parameter.dtype)
+    optimizer.step()
+    signal = getattr(optimizer, "rule", None) and optimizer.rule.signal
+    if signal and int(optimizer.state[parameters[0]]["step"]) % signal.every == 0:
+        for parameter in parameters:
+            # A function of the gradient at which it is given, so that a run can stop anywhere.
+            parameter.grad = signal_at(parameter.grad)
+        optimizer.observe()
+
+
+def signal_at(gradient: Any) -> Any:
+    """What is given as the signal after a step with that gradient: some curvature is felt."""
+    return 3e3 * gradient
 
 
 def ruled(
@@ -76,7 +93,16 @@ def ruled(
 
 def reference(rule: UpdateRule, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     assert rule.reference is not None, "every rule of the registry has a reference"
-    return rule.reference(start.copy(), gradients, lr=LR, weight_decay=DECAY)
+    return rule.reference(
+        start.copy(), gradients, lr=LR, weight_decay=DECAY, **signals_of(rule, gradients)
+    )
+
+
+def signals_of(rule: UpdateRule, gradients: np.ndarray) -> dict[str, np.ndarray]:
+    """What the reference is told beside gradients."""
+    if rule.signal is None:
+        return {}
+    return {"signals": signal_at(gradients[rule.signal.every - 1 :: rule.signal.every])}
 
 
 def distance(found: np.ndarray, expected: np.ndarray) -> float:
@@ -195,9 +221,7 @@ def test_each_group_has_its_own_settings(method: OptimizerMethod) -> None:
         {"params": [slow], "lr": 0.01, "weight_decay": 0.0, "method": method.name, "eps": 1e-8}
     )
     for gradient in gradients:
-        for parameter in (fast, slow):
-            parameter.grad = torch.as_tensor(gradient.copy())
-        optimizer.step()
+        take_step(optimizer, [fast, slow], gradient)
     for number, (together, settings) in enumerate(
         ((fast, {"lr": 0.1}), (slow, {"lr": 0.01, "weight_decay": 0.0}))
     ):

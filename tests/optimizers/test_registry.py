@@ -28,6 +28,8 @@ def test_every_optimizer_by_name_has_its_geometry() -> None:
         "muon": Geometry.ORTHOGONAL,
         "sgd": Geometry.SGD,
         "soap": Geometry.KRONECKER,
+        "sophia-g": Geometry.SIGN,
+        "sophia-h": Geometry.SIGN,
     }
     assert all(optimizer_method(name).name == name for name in optimizer_names())
 

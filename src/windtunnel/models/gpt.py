@@ -173,16 +173,21 @@ class GPTFamily:
         With `unit_scaled` the gradient isn't that of the mean: each parameter's is scaled to size
         one. Adam doesn't see it but for its epsilon; clipping by norm does, so turn it off.
         """
-        inputs, targets = batch
-        logits: Tensor = model(inputs)
+        _, targets = batch
+        logits = self.logits(model, batch)
         if self.unit_scaled:
             return cross_entropy(logits.flatten(0, 1), targets.flatten())
         return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the model predicts, shape (batch, length, vocabulary)."""
+        found: Tensor = model(batch[0])
+        return found
+
     def sequence_losses(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy of each sequence, nats a token, shape (batch,)."""
-        inputs, targets = batch
-        logits: Tensor = model(inputs)
+        _, targets = batch
+        logits = self.logits(model, batch)
         losses = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none")
         return losses.view_as(targets).mean(dim=1)
 

@@ -192,10 +192,15 @@ class TransformersFamily:
         loss: Tensor = model(**self._inputs(batch), **labels).loss
         return loss
 
+    def logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the model predicts: of every position, or of every image its class."""
+        found: Tensor = model(**self._inputs(batch)).logits
+        return found
+
     def sequence_losses(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy of each sequence, or of each image, shape (batch,)."""
         _, targets = batch
-        logits: Tensor = model(**self._inputs(batch)).logits.float()
+        logits = self.logits(model, batch).float()
         losses = F.cross_entropy(
             logits.view(-1, logits.shape[-1]), targets.reshape(-1), reduction="none"
         )

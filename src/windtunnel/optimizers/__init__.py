@@ -18,6 +18,7 @@ from windtunnel.optimizers.muon import MUON
 from windtunnel.optimizers.of_a_file import is_of_a_file, method_of_a_file
 from windtunnel.optimizers.sgd import SGD
 from windtunnel.optimizers.soap import SOAP
+from windtunnel.optimizers.sophia import SOPHIA_G, SOPHIA_H
 from windtunnel.optimizers.torch_classes import torch_class
 from windtunnel.optimizers.update_rule import At, UpdateRule
 from windtunnel.scale import Geometry
@@ -49,6 +50,8 @@ _ALL = (
     MUON,
     SGD,
     SOAP,
+    SOPHIA_G,
+    SOPHIA_H,
 )
 _METHODS = {method.name: method for method in _ALL}
 

@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Family
+from windtunnel.optimizers.classes.rule_optimizer import RuleOptimizer
+from windtunnel.optimizers.update_rule import Signal
 from windtunnel.parametrization.groups import clip_gradients_
 from windtunnel.scale import Run
 from windtunnel.schedules import recipe_multiplier
@@ -28,6 +30,7 @@ from windtunnel.training.environment import describe_environment, differences
 from windtunnel.training.evaluation import validate
 from windtunnel.training.metrics import MetricsLog
 from windtunnel.training.result import RunResult, read_result, write_result
+from windtunnel.training.signal import make_gradients_the_signal, signal_of, signal_seed
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +121,7 @@ class _Session:
         self.checkpoint = folder / "checkpoint.safetensors"
         self.started = time.perf_counter()
         self.trainee = assemble(run, family, device)
+        self.signal = signal_of(run, family)
         self.before = self._resume(describe_environment(device, threads, run.precision))
         self.step = self.before.step
         self.diverged = False
@@ -167,6 +171,7 @@ class _Session:
         finished = math.isfinite(loss)
         scale, length = self.run.scale, self.run.data.sequence_length
         units = self.step * self.run.recipe.batch_units
+        looks = 0 if self.signal is None else self.step // self.signal.every
         count = self.family.parameter_count(scale)
         return RunResult(
             key=self.run.key,
@@ -175,7 +180,8 @@ class _Session:
             loss_se=loss_se if finished else None,
             units=units,
             steps=self.step,
-            flops=self.family.flops_per_unit(scale, length) * units,
+            flops=self.family.flops_per_unit(scale, length)
+            * (units + looks * self.run.recipe.batch_units),
             params=count.total,
             params_non_embedding=count.non_embedding,
             seconds=self._seconds(),
@@ -195,8 +201,20 @@ class _Session:
         loss.backward()  # type: ignore[no-untyped-call]
         norm = clip_gradients_(trainee.model, trainee.plan, recipe.clip_norm)
         trainee.optimizer.step()
+        if self.signal is not None and (self.step + 1) % self.signal.every == 0:
+            self._give_signal(self.signal)
         trainee.optimizer.zero_grad(set_to_none=True)
         return multiplier, loss.detach(), norm
+
+    def _give_signal(self, signal: Signal) -> None:
+        """Let the optimizer look at the curvature, on a batch of no step."""
+        run, trainee = self.run, self.trainee
+        arrays = self.batches.training(self.step, signal_seed(run), self.sequences)
+        batch = to_device(arrays, self.device)
+        with self.precision:
+            make_gradients_the_signal(signal, run, self.step, self.family, trainee.model, batch)
+        clip_gradients_(trainee.model, trainee.plan, run.recipe.clip_norm)
+        cast(RuleOptimizer, trainee.optimizer).observe()
 
     def _read(self, unread: list[tuple[float, Tensor, Tensor]]) -> float:
         """Log the steps not yet read, up to the first whose loss is not finite; the last loss."""
