@@ -14,7 +14,7 @@ def test_every_optimizer_by_name_has_its_geometry() -> None:
     assert {name: geometry_of(name) for name in optimizer_names()} == {
         "adafactor": Geometry.RELATIVE,
         "adam-atan2": Geometry.SIGN,
-        "adamuon": Geometry.SIGN,
+        "adamuon": Geometry.ORTHOGONAL,
         "adamw": Geometry.SIGN,
         "auon": Geometry.ORTHOGONAL,
         "hybrid-auon": Geometry.ORTHOGONAL,
@@ -27,7 +27,7 @@ def test_every_optimizer_by_name_has_its_geometry() -> None:
         "lion-nuclear": Geometry.ORTHOGONAL,
         "muon": Geometry.ORTHOGONAL,
         "sgd": Geometry.SGD,
-        "soap": Geometry.KRONECKER,
+        "soap": Geometry.SIGN,
         "sophia-g": Geometry.SIGN,
         "sophia-h": Geometry.SIGN,
     }
