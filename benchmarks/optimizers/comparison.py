@@ -53,7 +53,7 @@ def value(names: list[str]) -> dict[str, Any]:
         ],
         "lengths": [0.5, 1.0],
         "seeds": 5,
-        "tuning": {"flops": 5e11},  # 32 trials or so
+        "tuning": {"flops": 5e11, "spot_check_seeds": 2},  # 33 trials
         "trend": {"params": 1e9},
         "family": {"name": "gpt", "options": {"head_size": 8}},
         "data": {"source": "stdlib", "sequence_length": 64, "validation_sequences": 256},

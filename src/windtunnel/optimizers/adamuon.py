@@ -81,10 +81,10 @@ def reference(start: Floats, gradients: Floats, *, lr: float, weight_decay: floa
     return weight
 
 
-# Updates have one root mean square whatever the shape, as AdamW's, and arXiv 2512.05620 scales their
-# rates as AdamW's. But they stay near orthogonal, and of two matrices with one root mean square
-# the orthogonal one does sqrt(width) times less: under AdamW's rates the coordinate check fails
-# (an update's effect shrinks as width^-0.6, measured here), under Muon's it passes.
+# Updates have one root mean square whatever the shape, as AdamW's, and arXiv 2512.05620 scales
+# their rates as AdamW's. But they stay near orthogonal, and of two matrices with one root mean
+# square the orthogonal one does sqrt(width) times less: under AdamW's rates the coordinate check
+# fails (an update's effect shrinks as width^-0.4 to -0.6, measured here), under Muon's it passes.
 ADAMUON = OptimizerMethod(
     name="adamuon",
     geometry=Geometry.ORTHOGONAL,
