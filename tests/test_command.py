@@ -74,9 +74,18 @@ def test_a_command_that_cannot_be_filled_in_is_refused(command: str, words: str)
 def test_a_study_of_a_command(tmp_path: Path) -> None:
     spec = load(tmp_path)
     assert spec.run is not None
-    assert (spec.run.params, spec.run.silence) == ("12 * depth * width**2", 600)
-    full = {"command": STUDY["run"], "params": "width**2", "silence": "90s"}
-    assert load(tmp_path, run=full).run.silence == 90
+    assert spec.run.params == "12 * depth * width**2"
+    full = {"command": STUDY["run"], "params": "width**2"}
+    assert load(tmp_path, run=full).run.params == "width**2"
+
+
+def test_limits_of_a_run(tmp_path: Path) -> None:
+    usual = load(tmp_path).limits
+    assert (usual.silence, usual.time, usual.memory) == (600, None, None)
+    own = load(tmp_path, limits={"silence": "90s", "time": "2h", "memory": "1.5G"}).limits
+    assert (own.silence, own.time, own.memory) == (90, 7200, 1_500_000_000)
+    with pytest.raises(WindtunnelError, match=r"limits\.silence"):
+        load(tmp_path, limits={"silence": 0})
 
 
 @pytest.mark.parametrize(

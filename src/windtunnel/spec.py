@@ -106,12 +106,10 @@ class RunSpec(_Section):
     Attributes:
         command: With placeholders in braces; see `windtunnel.command`.
         params: Formula of the parameters, in `width` and `depth`.
-        silence: A command that reports nothing for so many seconds is ended.
     """
 
     command: str
     params: str = "12 * depth * width**2"
-    silence: Seconds = 600.0
 
     @model_validator(mode="after")
     def _understood(self) -> Self:
@@ -251,6 +249,20 @@ class SearchSpec(_Section):
         return self
 
 
+class LimitsSpec(_Section):
+    """What one run may take; one that takes more is ended, and costs itself alone.
+
+    Attributes:
+        silence: Seconds without a step, or without a row of a command's.
+        time: Seconds in all, on one worker without a stop; None: no limit.
+        memory: Bytes of main memory of all its processes; None: no limit. Linux alone tells.
+    """
+
+    silence: Seconds = 600.0
+    time: Seconds | None = None
+    memory: Amount | None = None
+
+
 class BudgetSpec(_Section):
     """Limits for the whole study; a missing one is no limit."""
 
@@ -278,6 +290,7 @@ class StudySpec(_Section):
     search: SearchSpec
     seed: int = Field(default=0, ge=0)
     budget: BudgetSpec = BudgetSpec()
+    limits: LimitsSpec = LimitsSpec()
     workers: Literal["auto"] | PositiveInt = "auto"
 
     @model_validator(mode="before")

@@ -39,6 +39,7 @@ def test_steps_have_tables_of_their_own(study: Study, known_law: Any, quiet: Stu
         "tune": [0.01],
         "fit": [0.02],
         "target": [0.03],
+        "compare": [],
     }
 
 
@@ -48,7 +49,7 @@ def test_the_step_of_a_number(number: int, step: str) -> None:
 
 
 def test_a_study_without_runs_has_no_results_and_gets_no_database(study: Study) -> None:
-    assert results(study) == {"tune": [], "fit": [], "target": []}
+    assert results(study) == {"tune": [], "fit": [], "target": [], "compare": []}
     assert not (study.folder / "study.db").exists()
 
 

@@ -301,6 +301,19 @@ class Store(Generic[P]):
         return list(numbers)
 
     @patiently
+    def give_up(self, number: int, message: str) -> None:
+        """Let a run that is being trained fail for good, whoever holds it; the holder is refused.
+
+        Args:
+            number: The run's.
+            message: What went wrong, one line.
+        """
+        own = (_runs.c.study == self._study, _runs.c.number == number, _runs.c.state == "running")
+        values = {"state": "failed", "error": message, "fence": _runs.c.fence + 1, "worker": None}
+        with self.writing() as connection:
+            connection.execute(sa.update(_runs).where(*own).values(values))
+
+    @patiently
     def retry_failed(self, numbers: range) -> bool:
         """Let failed runs wait again: a person has seen the errors and asked to go on.
 

@@ -110,6 +110,7 @@ def execute(
                     trainer=trainer,
                     threads=threads,
                     lease_seconds=lease_seconds,
+                    limits=spec.limits if spec.run is None else None,
                 ) as supervisor,
             ):
 
@@ -156,7 +157,7 @@ def trainer_of(spec: StudySpec, *, alone: bool) -> tuple[str, list[str], float]:
     """
     if spec.run is not None:
         workers = 1 if alone or spec.workers == "auto" else spec.workers
-        return COMMAND_TRAINER, [spec.device] * workers, 2 * spec.run.silence + LEASE_SECONDS
+        return COMMAND_TRAINER, [spec.device] * workers, 2 * spec.limits.silence + LEASE_SECONDS
     from windtunnel.training.device import worker_devices
 
     return TRAINER, worker_devices(spec.device, 1 if alone else spec.workers), LEASE_SECONDS

@@ -65,6 +65,7 @@ search:
   parallelism: $parallelism            # decisions open at once, on any machine, so results repeat
 
 # budget: {time: 2h, flops: 1.0e+15}
+# limits: {silence: 10m, time: 2h, memory: 8G}   # of one run; one that takes more is ended
 workers: auto               # one a core, or one a visible GPU
 """)
 

@@ -88,6 +88,7 @@ def work(
             devices,
             trainer=trainer,
             lease_seconds=lease_seconds,
+            limits=study.spec.limits if study.spec.run is None else None,
         ) as supervisor:
             while not should_stop() and time.monotonic() - busy_at < idle_seconds:
                 for line in supervisor.check():

@@ -100,3 +100,19 @@ def by_length(run: Run, folder: Path, *rest: Any) -> dict[str, Any] | None:
     """As `steady`; longer runs are better."""
     result = steady(run, folder, *rest)
     return None if result is None else {**result, "loss": result["loss"] + 300 / run.scale.units}
+
+
+def poisonous(run: Run, folder: Path, *rest: Any) -> dict[str, Any] | None:
+    """As `steady`, but seeds 13 to 16 hang, take too much memory, raise and give no number."""
+    if run.init_seed == 13:
+        time.sleep(600)
+    if run.init_seed == 14:
+        held = bytearray(b"x" * 600_000_000)
+        time.sleep(600)
+        del held
+    if run.init_seed == 15:
+        raise ValueError("the model is broken")
+    result = steady(run, folder, *rest)
+    if run.init_seed == 16 and result is not None:
+        result |= {"status": "diverged", "loss": None, "loss_se": None}
+    return result

@@ -31,7 +31,7 @@ RUN = Run(
 ROW = "import json,os;w=open(os.environ['WINDTUNNEL_RUN']+'/rows.jsonl','a').write\n"
 
 
-def spec_of(script: Path, **run: Any) -> StudySpec:
+def spec_of(script: Path, limits: dict[str, Any] | None = None, **run: Any) -> StudySpec:
     command = f"{sys.executable} {script} {{width}} {{tokens}} {{lr}} {{seed}}"
     return StudySpec.model_validate(
         {
@@ -40,6 +40,7 @@ def spec_of(script: Path, **run: Any) -> StudySpec:
             "ladder": {"width": [16, 32], "depth": 2, "tokens": [1000]},
             "target": {"width": 64, "depth": 2, "tokens": 5000},
             "recipe": {"batch": 100},
+            "limits": limits or {},
             "search": {"hyperparameters": {"lr": {"low": 0.001, "high": 0.1}}},
         }
     )
@@ -150,11 +151,11 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
 def test_silence_ends_it_and_all_it_started(carry: Carry, tmp_path: Path) -> None:
     child = (
         "import subprocess,sys,time\n"
-        "c=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)'])\n"
+        "c=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)'],start_new_session=True)\n"
         "print(c.pid, flush=True)\ntime.sleep(60)\n"
     )
-    with pytest.raises(RuntimeError, match=r"no row for 1 seconds.*raise run.silence"):
-        carry(child, silence=1.0)
+    with pytest.raises(WindtunnelError, match=r"no progress for 1 seconds \(limits.silence\)"):
+        carry(child, limits={"silence": 1.0})
     pid = int((folder(tmp_path) / "output.log").read_text())
     until = time.monotonic() + 5
     while alive(pid) and time.monotonic() < until:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import math
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,12 +21,15 @@ from windtunnel.files import write_json
 from windtunnel.models.command_family import CommandFamily
 from windtunnel.report_row import FOLDER, ROWS
 from windtunnel.scale import Run
-from windtunnel.spec import RunSpec, StudySpec
+from windtunnel.search.executors.limits import Watch
+from windtunnel.search.executors.process_tree import kill, with_variable
+from windtunnel.spec import LimitsSpec, StudySpec
 
 OUTPUT = "output.log"
 _LOOK_SECONDS = 0.05
 _GRACE_SECONDS = 10.0  # between being asked to stop and being killed
 _TAIL_LINES = 4
+_PR_SET_PDEATHSIG = 1
 
 
 def run_command(
@@ -52,13 +57,15 @@ def run_command(
         The result as JSON values, or None when it was stopped.
 
     Raises:
-        WindtunnelError: The command can't be started, or ended well without a usable row.
-        RuntimeError: It ended with an error or was silent for too long; it may be tried again.
+        WindtunnelError: The command can't be started, took more than `limits` allow, or ended well
+            without a usable row.
+        RuntimeError: It ended with an error; it may be tried again.
     """
     assert spec.run is not None, "the study has a command"
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     words = arguments(spec.run.command, run, folder, device)
+    kill(with_variable(FOLDER, str(folder)))  # of a worker that was killed
     rows = _Rows(folder / ROWS, spec.metric.name)
     begun = time.monotonic()
     with (folder / OUTPUT).open("ab") as output:
@@ -71,13 +78,14 @@ def run_command(
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_stop_with_the_worker,
             )
         except OSError as error:
             raise WindtunnelError(f"run: {words[0]} can't be started ({error.strerror})") from error
         try:
-            stopped = _watch(process, rows, spec.run, should_stop, on_progress)
+            stopped = _watch(process, rows, spec.limits, should_stop, on_progress)
         finally:
-            _end(process)
+            _end(process, folder)
     rows.read(on_progress)
     if stopped:
         return None
@@ -88,6 +96,12 @@ def run_command(
     result = _result(run, spec, rows, time.monotonic() - begun, words)
     write_json(folder / "result.json", result)
     return result
+
+
+def _stop_with_the_worker() -> None:
+    """Ask the kernel to send the command SIGTERM when its worker dies, however that comes about."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 # What the supervisor sets for workers that share a machine; a command alone has all of it.
@@ -103,33 +117,33 @@ def _environment(spec: StudySpec, folder: Path) -> dict[str, str]:
 def _watch(
     process: subprocess.Popen[bytes],
     rows: _Rows,
-    spec: RunSpec,
+    limits: LimitsSpec,
     should_stop: Callable[[], bool],
     on_progress: Callable[[int, int, float], None],
 ) -> bool:
     """Wait for the end; true if it was stopped because somebody asked."""
-    heard = time.monotonic()
+    watch = Watch(limits, process.pid)
     while process.poll() is None:
         if rows.read(on_progress):
-            heard = time.monotonic()
+            watch.heard()
         if should_stop():
             return True
-        if time.monotonic() - heard > spec.silence:
-            raise RuntimeError(
-                f"the command wrote no row for {spec.silence:g} seconds and was ended; let it call "
-                "windtunnel.report more often, or raise run.silence"
-            )
+        exceeded = watch.exceeded()
+        if exceeded is not None:
+            raise WindtunnelError(f"run: the command was ended: {exceeded}")
         time.sleep(_LOOK_SECONDS)
     return False
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
     """Stop the command and all it started."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
     _signal(process, signal.SIGKILL)  # what it left behind, too
+    # torchrun gives each rank a session of its own, which that signal doesn't reach.
+    kill(with_variable(FOLDER, str(folder)))
     process.wait()
 
 

@@ -17,15 +17,19 @@ from typing import Self
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Run
 from windtunnel.search.drive import Driver
+from windtunnel.search.executors.limits import Watches
+from windtunnel.search.executors.process_tree import descendants, kill
 from windtunnel.search.executors.worker import LOST_LEASE, TRAINER, worker_name
 from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.store import LEASE_SECONDS, Store
 from windtunnel.search.table import Row
+from windtunnel.spec import LimitsSpec
 
 GRACE_SECONDS = 1.5
 MOST_DEATHS = 3
 MOST_FAILURES = 3
 _TAIL_LINES = 5
+_LOOK_SECONDS = 0.5  # between two looks at what runs take
 
 # One thread a worker: two such processes beat one of two threads by 1.84 to 2.0 (design, section
 # 5). The allocator keeps freed memory instead of asking the kernel for zeroed pages every step.
@@ -45,6 +49,7 @@ class Supervisor:
         trainer: `module:function` that trains one run.
         threads: CPU threads of each worker.
         lease_seconds: How long a claim lasts without progress.
+        limits: What each run may take; None where the trainer sees to that itself.
     """
 
     def __init__(
@@ -56,6 +61,7 @@ class Supervisor:
         trainer: str = TRAINER,
         threads: int = 1,
         lease_seconds: float = LEASE_SECONDS,
+        limits: LimitsSpec | None = None,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -66,6 +72,8 @@ class Supervisor:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._idle_deaths = 0
         self._deaths: Counter[int] = Counter()
+        self._watches = None if limits is None else Watches(limits)
+        self._looked = 0.0
 
     def __enter__(self) -> Self:
         """Free what a killed supervisor's workers held, and start."""
@@ -89,10 +97,10 @@ class Supervisor:
         return tuple(worker.pid for worker in self._workers.values())
 
     def check(self) -> list[str]:
-        """Replace workers that died; call it several times a second.
+        """Replace workers that died, and those whose run takes too much; call it often.
 
         Returns:
-            A line for people for each death.
+            A line for people for each.
 
         Raises:
             WindtunnelError: Workers die again and again.
@@ -102,6 +110,24 @@ class Supervisor:
             status = worker.poll()
             if status is not None:
                 lines.append(self._replace(index, worker.pid, status))
+        return lines + self._hold_to_limits()
+
+    def _hold_to_limits(self) -> list[str]:
+        """End workers whose run takes too much: that run alone fails, and another worker starts."""
+        if self._watches is None or time.monotonic() - self._looked < _LOOK_SECONDS:
+            return []
+        self._looked = time.monotonic()
+        workers = {worker_name(i, w.pid): i for i, w in self._workers.items()}
+        pids = {name: self._workers[index].pid for name, index in workers.items()}
+        lines = []
+        for name, number, too_much in self._watches.exceeded(pids, self._store.progress()):
+            index = workers[name]
+            kill([pids[name], *descendants(pids[name])])
+            self._workers[index].wait()
+            self._store.give_up(number, too_much)
+            self._store.release(name)
+            self._start(index)
+            lines.append(f"run {number} was ended, and worker {index} started again: {too_much}")
         return lines
 
     def stop(self, grace: float = GRACE_SECONDS) -> None:
