@@ -63,7 +63,7 @@ def test_every_placeholder_has_a_value() -> None:
         ("python x.py {lr", r"write literal braces as"),
         ("python 'x.py {lr}", "No closing quotation"),
         ("   ", "the command is empty"),
-        ("python x.py {plan}", r"there is no \{plan\}"),
+        ("python x.py {model}", r"there is no \{model\}"),
     ],
 )
 def test_a_command_that_cannot_be_filled_in_is_refused(command: str, words: str) -> None:

@@ -12,6 +12,7 @@ from string import Formatter
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Run
 
+PLAN_FILE = "plan.json"  # in the run's folder
 # What a run tells its command, each with the run's own value.
 PLACEHOLDERS = (
     *("width", "depth", "units", "tokens", "images", "steps"),
@@ -19,7 +20,7 @@ PLACEHOLDERS = (
     *("batch_units", "schedule", "schedule_settings"),
     "optimizer_settings",
     *("warmup_fraction", "decay_fraction"),
-    *("seed", "data_seed", "device", "run"),
+    *("seed", "data_seed", "device", "run", "plan"),
 )
 
 
@@ -82,5 +83,6 @@ def arguments(command: str, run: Run, folder: Path, device: str) -> list[str]:
         "data_seed": run.data_seed,
         "device": device,
         "run": folder,
+        "plan": folder / PLAN_FILE,
     }
     return [word.format(**values) for word in shlex.split(command)]

@@ -25,6 +25,7 @@ from pydantic import (
 from windtunnel.arithmetic import evaluate
 from windtunnel.command import placeholders
 from windtunnel.errors import WindtunnelError
+from windtunnel.python_file import split_name
 from windtunnel.scale import Recipe, Scale
 
 UNITS = ("tokens", "images", "steps")
@@ -106,18 +107,30 @@ class RunSpec(_Section):
     Attributes:
         command: With placeholders in braces; see `windtunnel.command`.
         params: Formula of the parameters, in `width` and `depth`.
+        model: `file.py:build`, for a command with `{plan}`: `build(width, depth)` makes the model
+            that the plan is for.
     """
 
     command: str
     params: str = "12 * depth * width**2"
+    model: str | None = None
 
     @model_validator(mode="after")
     def _understood(self) -> Self:
         try:
-            placeholders(self.command)
+            names = placeholders(self.command)
             evaluate(self.params, {"width": 64.0, "depth": 2.0})
         except WindtunnelError as error:
             raise ValueError(str(error)) from error
+        if self.model is None and "plan" in names:
+            raise ValueError(
+                "{plan} wants to know the model; add model: train.py:build under run, whose "
+                "build(width, depth) returns it"
+            )
+        if self.model is not None and "plan" not in names:
+            raise ValueError("run has a model, and the command has no {plan} to give it to")
+        if self.model is not None and split_name(self.model) is None:
+            raise ValueError(f"model: '{self.model}' is not of the form train.py:build")
         return self
 
 
@@ -253,9 +266,11 @@ class LimitsSpec(_Section):
     """What one run may take; one that takes more is ended, and costs itself alone.
 
     Attributes:
-        silence: Seconds without a step, or without a row of a command's.
+        silence: Seconds without a step, or without a row of a command's; counted from the claim,
+            so that compiling and preparing data are in it.
         time: Seconds in all, on one worker without a stop; None: no limit.
-        memory: Bytes of main memory of all its processes; None: no limit. Linux alone tells.
+        memory: Bytes of main memory that its processes hold for themselves, Python and torch
+            included; None: no limit. Linux alone tells.
     """
 
     silence: Seconds = 600.0
@@ -292,6 +307,11 @@ class StudySpec(_Section):
     budget: BudgetSpec = BudgetSpec()
     limits: LimitsSpec = LimitsSpec()
     workers: Literal["auto"] | PositiveInt = "auto"
+
+    @property
+    def planned(self) -> bool:
+        """Whether a rule sets the parameters: of our models, and of a command's given a plan."""
+        return self.run is None or self.run.model is not None
 
     @model_validator(mode="before")
     @classmethod

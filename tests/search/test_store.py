@@ -385,3 +385,18 @@ def test_no_message_has_the_password(postgres: Any) -> None:
     with pytest.raises(WindtunnelError, match="not a usable database URL") as unknown:
         Store("postgresql+nodriver://me:open-sesame@127.0.0.1/x", "study", Run.from_json)
     assert "open-sesame" not in str(refused.value) + str(unknown.value)
+
+
+def test_a_run_that_is_given_up_takes_nothing_from_who_held_it(store: Store) -> None:
+    store.create(0, a_run(), "tune")
+    claim = store.claim("worker")
+    assert claim is not None
+    store.give_up(0, "no progress")
+    with pytest.raises(LeaseLost):
+        store.report(claim, 1, 2, 3.0)
+    with pytest.raises(LeaseLost):
+        store.finish(claim, {"status": "finished", "loss": 1.0, "loss_se": None})
+    (row,) = store.list()
+    assert (row.state, row.error) == ("failed", "no progress")
+    store.give_up(0, "again")  # one that has ended is left as it is
+    assert store.list()[0].error == "no progress"

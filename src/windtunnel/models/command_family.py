@@ -45,9 +45,11 @@ class CommandFamily:
         return {"command": self.command, "params": self.params, "files": files}
 
     @staticmethod
-    def of(command: str, params: str, folder: Path) -> CommandFamily:
-        """The family of a command that is run in a folder."""
+    def of(command: str, params: str, folder: Path, model: str | None = None) -> CommandFamily:
+        """The family of a command in its folder, and of the model that it is planned for."""
         words = dict.fromkeys(shlex.split(command))
+        if model is not None:
+            words[model.rpartition(":")[0]] = None
         files = {word: folder / word for word in words if "{" not in word}
         hashes = {
             word: hashlib.sha256(path.read_bytes()).hexdigest()[:16]

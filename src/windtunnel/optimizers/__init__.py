@@ -15,12 +15,13 @@ from windtunnel.optimizers.lion import LION
 from windtunnel.optimizers.lion_kappa import LION_HUBER, LION_L2, LION_NUCLEAR
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.muon import MUON
-from windtunnel.optimizers.of_a_file import is_of_a_file, method_of_a_file
+from windtunnel.optimizers.of_a_file import method_of_a_file
 from windtunnel.optimizers.sgd import SGD
 from windtunnel.optimizers.soap import SOAP
 from windtunnel.optimizers.sophia import SOPHIA_G, SOPHIA_H
 from windtunnel.optimizers.torch_classes import torch_class
 from windtunnel.optimizers.update_rule import At, UpdateRule
+from windtunnel.python_file import split_name
 from windtunnel.scale import Geometry
 
 __all__ = [
@@ -70,7 +71,7 @@ def optimizer_method(name: str) -> OptimizerMethod:
     Raises:
         WindtunnelError: There is none of that name.
     """
-    if is_of_a_file(name):
+    if split_name(name) is not None:
         return method_of_a_file(name)
     if name not in _METHODS:
         known = ", ".join(optimizer_names())

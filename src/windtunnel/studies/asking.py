@@ -73,6 +73,10 @@ def ask(study: Study, *, lease_seconds: float = LEASE_SECONDS) -> dict[str, Any]
         **{name: told[name] for name in ("rule", "scale", "recipe", "init_seed", "data_seed")},
     }
     if study.spec.run is not None:
+        if study.spec.run.model is not None:
+            from windtunnel.parametrization.plan_file import write_plan
+
+            write_plan(study.spec.run.model, run, study.folder, folder)
         answer["command"] = arguments(study.spec.run.command, run, folder, study.spec.device)
     return answer
 

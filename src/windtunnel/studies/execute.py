@@ -9,6 +9,8 @@ from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.search.drive import PHASE_SIZE, Driver
 from windtunnel.search.executors.supervisor import (
+    COMMAND_GRACE_SECONDS,
+    GRACE_SECONDS,
     MOST_FAILURES,
     Supervisor,
     carry_out,
@@ -111,6 +113,7 @@ def execute(
                     threads=threads,
                     lease_seconds=lease_seconds,
                     limits=spec.limits if spec.run is None else None,
+                    grace=GRACE_SECONDS if spec.run is None else COMMAND_GRACE_SECONDS,
                 ) as supervisor,
             ):
 

@@ -18,8 +18,8 @@ from windtunnel.files import write_json
 from windtunnel.models import build_family
 from windtunnel.models.command_family import CommandFamily
 from windtunnel.optimizers import optimizer_method
-from windtunnel.optimizers.of_a_file import is_of_a_file
 from windtunnel.parametrization.rule import Rule, load_rule
+from windtunnel.python_file import split_name
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.schedules import recipe_multiplier
 from windtunnel.spec import BudgetSpec, PolicySpec, StudySpec, load_study
@@ -74,8 +74,9 @@ class Study:
             science |= {"rule": self.rule, "rule_content": self.rule_named().content}
         named = {} if self.spec.family is None else self.spec.family.options
         options = [option for option in named.values() if isinstance(option, str)]
-        if is_of_a_file(self.spec.optimizer):
-            options.append(self.spec.optimizer.rpartition(":")[0])
+        own = split_name(self.spec.optimizer)
+        if own is not None:
+            options.append(own[0])
         for option in options:
             if Path(option).is_file():  # a config.json's or an optimizer's content counts, too
                 content = Path(option).read_bytes()
@@ -114,7 +115,7 @@ class Study:
         """
         if self.spec.run is not None:
             family: Family = CommandFamily.of(
-                self.spec.run.command, self.spec.run.params, self.folder
+                self.spec.run.command, self.spec.run.params, self.folder, self.spec.run.model
             )
         else:
             assert self.spec.family is not None, "a study has a family or a command"
@@ -171,18 +172,18 @@ class Study:
     def rule(self) -> str:
         """The name of the study's own rule: of a file, without its folder.
 
-        A command sets its parameters itself; that rule is called `own`.
+        A command that is given no plan sets its parameters itself; that rule is called `own`.
         """
-        return OWN_RULE if self.spec.run is not None else self.rule_named().name
+        return self.rule_named().name if self.spec.planned else OWN_RULE
 
     @property
     def rules(self) -> tuple[str, ...]:
         """The study's own rule and, for contrast, the standard one where it is another.
 
-        A command can't be told to follow another rule than its own.
+        A command is held against none.
         """
         if self.spec.run is not None:
-            return (OWN_RULE,)
+            return (self.rule,)
         return tuple(dict.fromkeys((self.rule, STANDARD)))
 
     @cached_property
@@ -211,7 +212,7 @@ class Study:
         return Run(
             family=self.family.name,
             family_options=tuple(sorted(self.family.options().items())),
-            optimizer=OWN_RULE if self.spec.run is not None else self.spec.optimizer,
+            optimizer=self.spec.optimizer if self.spec.planned else OWN_RULE,
             rule=rule,
             base=self.base,
             scale=scale,
@@ -224,7 +225,7 @@ class Study:
             init_seed=self.first_seed + seed,
             data_seed=self.first_seed + seed,
             precision=self.spec.precision,
-            rule_content=None if self.spec.run is not None else self.rule_named(rule).content,
+            rule_content=self.rule_named(rule).content if self.spec.planned else None,
         )
 
     def torch_batch(self, seed: int, sequences: int) -> Batch:
@@ -298,7 +299,7 @@ def open_study(
             f"{file}: a study's file is called {STUDY_FILE}, which its workers read; rename it."
         )
     spec = load_study(file)
-    if is_of_a_file(spec.optimizer):  # the file's path is from the study's folder
+    if split_name(spec.optimizer) is not None:  # the file's path is from the study's folder
         spec = spec.model_copy(update={"optimizer": str(file.parent.resolve() / spec.optimizer)})
     optimizer_method(spec.optimizer)
     spec = spec.model_copy(

@@ -11,7 +11,11 @@ import yaml
 from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_atomically, write_json
 from windtunnel.scale import Run
-from windtunnel.search.executors.supervisor import Supervisor
+from windtunnel.search.executors.supervisor import (
+    COMMAND_GRACE_SECONDS,
+    GRACE_SECONDS,
+    Supervisor,
+)
 from windtunnel.search.shared_studies import SharedStudy, shared_studies
 from windtunnel.search.store import Store
 from windtunnel.search.study_store import SHARED_NAME, shared_url, study_store
@@ -89,6 +93,7 @@ def work(
             trainer=trainer,
             lease_seconds=lease_seconds,
             limits=study.spec.limits if study.spec.run is None else None,
+            grace=GRACE_SECONDS if study.spec.run is None else COMMAND_GRACE_SECONDS,
         ) as supervisor:
             while not should_stop() and time.monotonic() - busy_at < idle_seconds:
                 for line in supervisor.check():

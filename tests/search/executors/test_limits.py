@@ -72,12 +72,16 @@ def test_silence_is_counted_from_the_last_progress(clock: Clock) -> None:
     for clock.now in (9.0, 18.0):
         assert watch.exceeded() is None
         watch.heard()
+    clock.now = 27.0
+    assert watch.exceeded() is None
     clock.now = 28.5
     assert watch.exceeded() == "no progress for 10 seconds (limits.silence)"
 
 
 def test_time_is_counted_from_the_beginning(clock: Clock) -> None:
     watch = Watch(LimitsSpec(time=10), os.getpid(), clock)
+    clock.now = 9.0
+    assert watch.exceeded() is None
     clock.now = 10.5
     watch.heard()
     assert watch.exceeded() == "not done after 10 seconds (limits.time)"
@@ -109,7 +113,23 @@ def test_a_worker_that_hangs_is_watched_when_its_run_is_already_another_s(clock:
     assert watches.exceeded(workers, [Progress(7, 3, 9, None, "two")]) == []
     clock.now = 11.0
     said = "no progress for 10 seconds (limits.silence)"
-    assert watches.exceeded(workers, [Progress(7, 3, 9, None, "two")]) == [("one", 7, said)]
+    both = [("one", 7, said), ("two", 7, said)]  # caught in it, too
+    assert watches.exceeded(workers, [Progress(7, 3, 9, None, "two")]) == both
+
+
+def test_a_run_that_begins_anew_after_an_error_is_not_silent(clock: Clock) -> None:
+    watches = Watches(LimitsSpec(silence=10, time=30), clock)
+    workers = {"one": 1}
+    for moment in range(0, 40, 2):
+        clock.now = float(moment)
+        step = moment if moment < 20 else moment - 20
+        assert watches.exceeded(workers, [Progress(7, step, 99, None, "one")]) == []
+
+
+def test_time_in_which_nobody_looked_does_not_count(clock: Clock) -> None:
+    watch = Watch(LimitsSpec(silence=60, time=60), os.getpid(), clock)
+    clock.now = 3600.0  # the job was suspended, run and supervisor alike
+    assert watch.exceeded() is None
 
 
 def test_progress_and_another_run_begin_anew(clock: Clock) -> None:
@@ -156,6 +176,25 @@ def test_poisoned_runs_cost_themselves_alone(folder: Path) -> None:
     assert rows[13].error == "no progress for 3 seconds (limits.silence)"
     assert "GB of memory, where 0.4 GB are allowed (limits.memory)" in str(rows[14].error)
     assert rows[15].error == "ValueError: the model is broken"
+
+
+@linux
+def test_a_run_that_hangs_past_its_lease_takes_no_other_worker_with_it(folder: Path) -> None:
+    runs = [A_RUN.replace(init_seed=seed) for seed in (13, 10, 11, 12)]
+    store: Store[Run] = Store(study_database(folder), "study", Run.from_json)
+    driver = Driver(store, FixedPolicy([Decision(run, "test") for run in runs]), lag=4, seed=0)
+    with Supervisor(
+        folder,
+        store,
+        ["cpu"] * 2,
+        trainer="fake_trainers:poisonous",
+        limits=LimitsSpec(silence=3.0),
+        lease_seconds=1.0,
+    ) as supervisor:
+        first = supervisor.pids
+        carry_out(driver, supervisor, each_alone=True)
+        assert not set(first) & set(supervisor.pids)  # both were caught in it, one by one
+    assert {row.state for row in store.list()[1:]} == {"finished"}
 
 
 def test_a_run_that_takes_too_long_is_ended(folder: Path) -> None:

@@ -151,7 +151,8 @@ def test_a_command_that_is_not_there(tmp_path: Path) -> None:
 def test_silence_ends_it_and_all_it_started(carry: Carry, tmp_path: Path) -> None:
     child = (
         "import subprocess,sys,time\n"
-        "c=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)'],start_new_session=True)\n"
+        "c=subprocess.Popen([sys.executable,'-c','import time;time.sleep(60)'],"
+        "start_new_session=True)\n"
         "print(c.pid, flush=True)\ntime.sleep(60)\n"
     )
     with pytest.raises(WindtunnelError, match=r"no progress for 1 seconds \(limits.silence\)"):
@@ -196,3 +197,21 @@ def test_a_half_written_row_is_waited_for(carry: Carry) -> None:
     )
     assert said == [(1, 1, 2.0)]
     assert result is not None and not math.isnan(result["loss"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"time": 1.0}, r"not done after 1 seconds \(limits.time\); some output"),
+        ({"memory": 100_000_000}, r"where 0.1 GB are allowed \(limits.memory\); some output"),
+    ],
+)
+def test_too_much_ends_it_and_its_last_words_are_told(
+    carry: Carry, limits: dict[str, Any], says: str
+) -> None:
+    script = (
+        "import time\nheld = bytearray(b'x' * 200_000_000)\nprint('some output', flush=True)\n"
+        "for _ in range(100):\n    time.sleep(0.2)\n"
+    )
+    with pytest.raises(WindtunnelError, match=says):
+        carry(script, limits=limits)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 _PROC = Path("/proc")
+_LONGEST_END = 3.0  # seconds
 
 
 def descendants(pid: int) -> list[int]:
@@ -46,6 +48,36 @@ def resident_bytes(pids: Iterable[int]) -> int:
         with contextlib.suppress(OSError, ValueError, IndexError):
             pages += int((_PROC / str(pid) / "statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def own_bytes(pids: Iterable[int]) -> int:
+    """Memory that would be free without the processes: what they share counts once, files don't.
+
+    Where the kernel doesn't tell that of a process, all that it has resident counts.
+    """
+    total = 0
+    for pid in pids:
+        fields: dict[str, int] = {}
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines()[1:]:
+                name, _, amount = line.partition(":")
+                fields[name] = int(amount.split()[0]) * 1024
+        if {"Pss_Anon", "Pss_Shmem"} <= set(fields):
+            total += fields["Pss_Anon"] + fields["Pss_Shmem"]
+        else:
+            total += resident_bytes([pid])
+    return total
+
+
+def end_all(name: str, value: str) -> None:
+    """End every process with the environment variable, and those they start meanwhile.
+
+    A program that rewrites its own environment isn't found.
+    """
+    deadline = time.monotonic() + _LONGEST_END
+    while (found := with_variable(name, value)) and time.monotonic() < deadline:
+        kill(found)
+        time.sleep(0.01)
 
 
 def kill(pids: Iterable[int]) -> None:

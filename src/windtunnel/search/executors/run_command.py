@@ -22,7 +22,7 @@ from windtunnel.models.command_family import CommandFamily
 from windtunnel.report_row import FOLDER, ROWS
 from windtunnel.scale import Run
 from windtunnel.search.executors.limits import Watch
-from windtunnel.search.executors.process_tree import kill, with_variable
+from windtunnel.search.executors.process_tree import end_all
 from windtunnel.spec import LimitsSpec, StudySpec
 
 OUTPUT = "output.log"
@@ -65,7 +65,11 @@ def run_command(
     folder = folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     words = arguments(spec.run.command, run, folder, device)
-    kill(with_variable(FOLDER, str(folder)))  # of a worker that was killed
+    end_all(FOLDER, str(folder))  # what a worker that was killed left behind
+    if spec.run.model is not None:
+        from windtunnel.parametrization.plan_file import write_plan
+
+        write_plan(spec.run.model, run, folder.parents[1], folder)
     rows = _Rows(folder / ROWS, spec.metric.name)
     begun = time.monotonic()
     with (folder / OUTPUT).open("ab") as output:
@@ -83,7 +87,7 @@ def run_command(
         except OSError as error:
             raise WindtunnelError(f"run: {words[0]} can't be started ({error.strerror})") from error
         try:
-            stopped = _watch(process, rows, spec.limits, should_stop, on_progress)
+            stopped = _watch(process, rows, spec.limits, folder / OUTPUT, should_stop, on_progress)
         finally:
             _end(process, folder)
     rows.read(on_progress)
@@ -98,10 +102,14 @@ def run_command(
     return result
 
 
+# Loaded here: between fork and exec nothing may be.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
 def _stop_with_the_worker() -> None:
     """Ask the kernel to send the command SIGTERM when its worker dies, however that comes about."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 # What the supervisor sets for workers that share a machine; a command alone has all of it.
@@ -118,6 +126,7 @@ def _watch(
     process: subprocess.Popen[bytes],
     rows: _Rows,
     limits: LimitsSpec,
+    output: Path,
     should_stop: Callable[[], bool],
     on_progress: Callable[[int, int, float], None],
 ) -> bool:
@@ -130,7 +139,7 @@ def _watch(
             return True
         exceeded = watch.exceeded()
         if exceeded is not None:
-            raise WindtunnelError(f"run: the command was ended: {exceeded}")
+            raise WindtunnelError(f"run: the command was ended: {exceeded}; {_tail(output)}")
         time.sleep(_LOOK_SECONDS)
     return False
 
@@ -143,7 +152,7 @@ def _end(process: subprocess.Popen[bytes], folder: Path) -> None:
             process.wait(_GRACE_SECONDS)
     _signal(process, signal.SIGKILL)  # what it left behind, too
     # torchrun gives each rank a session of its own, which that signal doesn't reach.
-    kill(with_variable(FOLDER, str(folder)))
+    end_all(FOLDER, str(folder))
     process.wait()
 
 

@@ -17,8 +17,9 @@ from typing import Self
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Run
 from windtunnel.search.drive import Driver
+from windtunnel.search.executors.lease import REPORT_SECONDS
 from windtunnel.search.executors.limits import Watches
-from windtunnel.search.executors.process_tree import descendants, kill
+from windtunnel.search.executors.process_tree import end_all
 from windtunnel.search.executors.worker import LOST_LEASE, TRAINER, worker_name
 from windtunnel.search.policy import Budget, Stop
 from windtunnel.search.store import LEASE_SECONDS, Store
@@ -26,9 +27,11 @@ from windtunnel.search.table import Row
 from windtunnel.spec import LimitsSpec
 
 GRACE_SECONDS = 1.5
+COMMAND_GRACE_SECONDS = 12.0  # a worker gives its command ten to keep a checkpoint
 MOST_DEATHS = 3
 MOST_FAILURES = 3
 _TAIL_LINES = 5
+_MARK = "WINDTUNNEL_WORKER"  # the variable by which what a worker starts is known
 _LOOK_SECONDS = 0.5  # between two looks at what runs take
 
 # One thread a worker: two such processes beat one of two threads by 1.84 to 2.0 (design, section
@@ -50,6 +53,7 @@ class Supervisor:
         threads: CPU threads of each worker.
         lease_seconds: How long a claim lasts without progress.
         limits: What each run may take; None where the trainer sees to that itself.
+        grace: Seconds that workers have to leave when they are told to.
     """
 
     def __init__(
@@ -62,6 +66,7 @@ class Supervisor:
         threads: int = 1,
         lease_seconds: float = LEASE_SECONDS,
         limits: LimitsSpec | None = None,
+        grace: float = GRACE_SECONDS,
     ) -> None:
         self._folder = folder
         self._store = store
@@ -72,7 +77,9 @@ class Supervisor:
         self._workers: dict[int, subprocess.Popen[bytes]] = {}
         self._idle_deaths = 0
         self._deaths: Counter[int] = Counter()
-        self._watches = None if limits is None else Watches(limits)
+        self._watches = None if limits is None else Watches(limits, late=REPORT_SECONDS)
+        self._grace = grace
+        self._mark = f"{socket.gethostname()}:{os.getpid()}:{id(self)}"
         self._looked = 0.0
 
     def __enter__(self) -> Self:
@@ -122,26 +129,28 @@ class Supervisor:
         lines = []
         for name, number, too_much in self._watches.exceeded(pids, self._store.progress()):
             index = workers[name]
-            kill([pids[name], *descendants(pids[name])])
+            self._workers[index].kill()
             self._workers[index].wait()
+            self._end_leftovers(index)
             self._store.give_up(number, too_much)
             self._store.release(name)
             self._start(index)
             lines.append(f"run {number} was ended, and worker {index} started again: {too_much}")
         return lines
 
-    def stop(self, grace: float = GRACE_SECONDS) -> None:
+    def stop(self) -> None:
         """Ask every worker to write a checkpoint and leave; end those that take too long."""
         workers, self._workers = dict(self._workers), {}
         for worker in workers.values():
             worker.terminate()
-        deadline = time.monotonic() + grace
+        deadline = time.monotonic() + self._grace
         for index, worker in workers.items():
             try:
                 worker.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 worker.kill()
                 worker.wait()
+            self._end_leftovers(index)
             if worker.stdin is not None:
                 worker.stdin.close()
             self._store.release(worker_name(index, worker.pid))
@@ -162,12 +171,13 @@ class Supervisor:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **_ENVIRONMENT, **self._threads},
+                env={**os.environ, **_ENVIRONMENT, **self._threads, _MARK: self._marked(index)},
                 start_new_session=True,  # so that Ctrl-C reaches the supervisor alone
             )
 
     def _replace(self, index: int, pid: int, status: int) -> str:
         """Give back what the dead worker held, and start another."""
+        self._end_leftovers(index)
         name = worker_name(index, pid)
         line = f"worker {index} ended {_manner(status)}"
         held = [progress.number for progress in self._store.progress() if progress.worker == name]
@@ -181,6 +191,13 @@ class Supervisor:
         self._store.release(name, f"{line} {MOST_DEATHS} times in it: {tail}" if again else None)
         self._start(index)
         return f"{line} and was started again" + (f": {tail}" if status > 0 else "")
+
+    def _end_leftovers(self, index: int) -> None:
+        """End what a worker that is gone had started, in sessions of their own too."""
+        end_all(_MARK, self._marked(index))
+
+    def _marked(self, index: int) -> str:
+        return f"{self._mark}:{index}"
 
     def _release_orphans(self) -> None:
         """Give back what workers of a killed supervisor on this machine held."""

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.optimizers.of_a_file import is_of_a_file
+from windtunnel.python_file import split_name
 from windtunnel.spec import StudySpec, one_line, read_yaml
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -149,7 +149,7 @@ def _with_paths(spec: ComparisonSpec, folder: Path) -> ComparisonSpec:
     """Optimizers in files of the user's own are looked for beside the comparison's file."""
     methods = {
         name: own | {"optimizer": str(folder / own["optimizer"])}
-        if is_of_a_file(str(own.get("optimizer", "")))
+        if split_name(str(own.get("optimizer", ""))) is not None
         else own
         for name, own in spec.methods.items()
     }
