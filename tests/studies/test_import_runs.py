@@ -279,3 +279,24 @@ def test_a_ladder_adds_what_the_paid_ones_lack(
 def test_runs_that_a_policy_would_never_look_at_are_refused(study: Study, tmp_path: Path) -> None:
     with pytest.raises(WindtunnelError, match="the policy asha decides by its own runs alone"):
         import_runs(with_policy(study, "asha"), table_of(tmp_path / "paid.csv", ladder()))
+
+
+def test_a_study_of_a_command_takes_them_as_its_own(tmp_path: Path) -> None:
+    """An analyst's table goes into a study that would train by a command, and leads to a verdict."""
+    (tmp_path / "study.yaml").write_text(
+        "run: python train.py {width} {tokens} {lr} {seed}\n"
+        "base: {width: 16, depth: 1, tokens: 16_384}\n"
+        "ladder: {width: [16, 32, 64], depth: 1, tokens: [16_384, 131_072]}\n"
+        "target: {width: 128, depth: 1, tokens: 262_144}\n"
+        "recipe: {batch: 64}\n"
+        "search: {hyperparameters: {lr: {low: 0.004, high: 0.064, points: 5}}, seeds: 2}\n"
+    )
+    study = open_study(tmp_path)
+    path = tmp_path / "runs.csv"
+    path.write_text("\n".join([HEADING, *ladder(along_width=-0.8)]))
+    outcome = import_runs(study, read_tuning_table(read_raw(path), {}))
+    assert (outcome["added"], outcome["extra"]) == (66, 0)
+    assert {paid.run.rule for paid in imported_runs(study)} == {"own"}
+    found = transfer(study)
+    assert found["slope"] == pytest.approx(-0.8, abs=0.05)
+    assert found["axes"][0]["verdict"] == "drifts"
