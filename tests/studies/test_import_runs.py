@@ -282,7 +282,7 @@ def test_runs_that_a_policy_would_never_look_at_are_refused(study: Study, tmp_pa
 
 
 def test_a_study_of_a_command_takes_them_as_its_own(tmp_path: Path) -> None:
-    """An analyst's table goes into a study that would train by a command, and leads to a verdict."""
+    """A table goes into a study that would train by a command, and leads to a verdict."""
     (tmp_path / "study.yaml").write_text(
         "run: python train.py {width} {tokens} {lr} {seed}\n"
         "base: {width: 16, depth: 1, tokens: 16_384}\n"
