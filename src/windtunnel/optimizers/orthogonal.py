@@ -42,7 +42,9 @@ def orthogonalise(
 
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = (matrices.mT if tall else matrices).to(dtype)
-    leading, x = x.shape[:-2], x.reshape(-1, *x.shape[-2:])
+    leading = x.shape[:-2]
+    # One matrix stays one: on a CPU, products of a stack of one take longer.
+    x = x.reshape(-1, *x.shape[-2:]) if leading else x
     # Frobenius norms bound singular values: the iteration needs them at most one.
     x = x / torch.linalg.vector_norm(x, dim=(-2, -1), keepdim=True).clamp(min=eps)
     if dtype.itemsize > 2 and x.shape[-2] > BLOCK:
@@ -52,18 +54,24 @@ def orthogonalise(
         a, b, c = coefficients
         for _ in range(int(steps)):
             square = x @ x.mT
-            x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
+            x = _added(x, _added(square, square, square, beta=b, alpha=c), x, beta=a)
     x = x.reshape(*leading, *x.shape[-2:])
     return x.mT if tall else x
 
 
-def _by_halves(x: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
-    """Step by step, with half of each symmetric product."""
+def _added(to: Tensor, left: Tensor, right: Tensor, *, beta: float, alpha: float = 1.0) -> Tensor:
+    """`beta * to + alpha * left @ right` in one kernel, of one matrix or a stack."""
     import torch
 
+    fused = torch.addmm if to.ndim == 2 else torch.baddbmm
+    return fused(to, left, right, beta=beta, alpha=alpha)
+
+
+def _by_halves(x: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
+    """Step by step, with half of each symmetric product."""
     for _ in range(steps):
         factor = _correction(_symmetric(x, x), coefficients)
-        x = torch.baddbmm(x, factor, x, beta=coefficients[0])
+        x = _added(x, factor, x, beta=coefficients[0])
     return x
 
 
