@@ -26,7 +26,7 @@ from windtunnel.scale import Recipe
 
 WIDTH, LAYERS = 512, 3
 SHAPES = LAYERS * [*4 * [(WIDTH, WIDTH)], (4 * WIDTH, WIDTH), (WIDTH, 4 * WIDTH)]
-REPEATS = 9
+REPEATS = 5
 EPS = 1e-7
 TORCHS = _muon._zeropower_via_newtonschulz
 
