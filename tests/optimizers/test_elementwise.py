@@ -140,3 +140,31 @@ def test_autograd_refuses_to_go_back_through_a_parameter_that_has_moved(
     RuleOptimizer([parameter], rule).step()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+@every_rule
+def test_small_tensors_step_together_as_each_alone(method: OptimizerMethod) -> None:
+    """With settings of their group, and a step of their own where a gradient was missing."""
+    rule = method.rule
+    assert rule is not None
+    shapes = ((), (5,), (4, 4), (3, 7), (16,), (2, 3))
+
+    def moved(chosen: list[int]) -> list[torch.Tensor]:
+        own = {
+            number: nn.Parameter(torch.as_tensor(problem(shapes[number])[0])) for number in chosen
+        }
+        groups = [
+            {"params": [own[number] for number in chosen if number % 2 == half], "lr": lr}
+            for half, lr in ((0, 0.1), (1, 0.02))
+        ]
+        optimizer = RuleOptimizer([g for g in groups if g["params"]], rule, weight_decay=0.3)
+        for step in range(STEPS):
+            for number, parameter in own.items():
+                missing = number == 4 and step == 1
+                gradient = torch.as_tensor(problem(shapes[number])[1][step])
+                parameter.grad = None if missing else gradient
+            optimizer.step()
+        return [parameter.detach() for parameter in own.values()]
+
+    for number, together in enumerate(moved(list(range(len(shapes))))):
+        torch.testing.assert_close(together, moved([number])[0], rtol=1e-13, atol=1e-15)

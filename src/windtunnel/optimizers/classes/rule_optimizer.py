@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers.classes.compiled import compiler_found
-from windtunnel.optimizers.classes.elementwise import update_in_place
+from windtunnel.optimizers.classes.elementwise import Due, update_all
 from windtunnel.optimizers.classes.precision import keep_precision
 from windtunnel.optimizers.update_rule import At, Settings, UpdateRule
 from windtunnel.shards import like_shard, local, whole, write
@@ -73,10 +73,11 @@ class RuleOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        compiled = self._compiles()
+        due = []
         for group, parameter, number in self._numbered():
             if parameter.grad is not None:
-                self._step(parameter, parameter.grad, group, number, compiled)
+                due += self._step(parameter, parameter.grad, group, number)
+        update_all(self.rule, due, compiled=self._compiles())
         return loss
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -127,8 +128,8 @@ class RuleOptimizer(Optimizer):
         gradient: Tensor,
         group: dict[str, Any],
         number: int,
-        compiled: bool,
-    ) -> None:
+    ) -> list[Due]:
+        """Update a parameter now, or say how it is due to be with the others."""
         state = self.state[parameter]
         settings = self._settings(group, parameter)
         own = parameter.ndim - (self.members is not None)
@@ -146,19 +147,11 @@ class RuleOptimizer(Optimizer):
         held = {name: view(value) for name, value in state.items() if name != "step"}
         at = At(int(state["step"].item()), axes, number)
         if self.rule.elementwise:
-            update_in_place(
-                self.rule,
-                local(parameter),
-                local(gradient),
-                held,
-                settings,
-                at,
-                compiled=compiled,
-            )
-            return
+            return [Due(id(group), local(parameter), local(gradient), held, settings, at)]
         updated, after = self.rule.update(view(parameter), view(gradient), held, settings, at)
         for target, value in [(parameter, updated), *((state[n], v) for n, v in after.items())]:
             write(target, value)
+        return []
 
     def _settings(self, group: dict[str, Any], parameter: Tensor) -> Settings:
         names = (*_BESIDE, *self.rule.constants)
