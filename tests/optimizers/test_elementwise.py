@@ -143,8 +143,12 @@ def test_autograd_refuses_to_go_back_through_a_parameter_that_has_moved(
 
 
 @every_rule
-def test_small_tensors_step_together_as_each_alone(method: OptimizerMethod) -> None:
+@pytest.mark.parametrize("piece", [elementwise.PIECE, elementwise.LEAST + 20])
+def test_small_tensors_step_together_as_each_alone(
+    method: OptimizerMethod, piece: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With settings of their group, and a step of their own where a gradient was missing."""
+    monkeypatch.setattr(elementwise, "PIECE", piece)
     rule = method.rule
     assert rule is not None
     shapes = ((), (5,), (4, 4), (3, 7), (16,), (2, 3))

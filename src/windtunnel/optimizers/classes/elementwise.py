@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,22 @@ def update_all(rule: UpdateRule, due: Iterable[Due], *, compiled: bool) -> None:
                 rule, parameter, one.gradient, one.state, one.settings, one.at, compiled=compiled
             )
     for small in alike.values():
-        _update_joined(rule, small, compiled=compiled)
+        for joinable in _in_pieces(small):
+            _update_joined(rule, joinable, compiled=compiled)
+
+
+def _in_pieces(small: list[Due]) -> Iterator[list[Due]]:
+    """Neighbours of about as many elements as a piece, whose joined memory a cache holds."""
+    gathered: list[Due] = []
+    size = 0
+    for one in small:
+        gathered.append(one)
+        size += one.parameter.numel()
+        if size >= PIECE - LEAST:
+            yield gathered
+            gathered, size = [], 0
+    if gathered:
+        yield gathered
 
 
 def _update_joined(rule: UpdateRule, small: list[Due], *, compiled: bool) -> None:
