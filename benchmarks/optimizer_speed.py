@@ -27,7 +27,7 @@ SETS = {
     "10 M in 10 matrices": 10 * [(1000, 1000)],
     "2 M in 1,000 small tensors": 500 * [(60, 60), (400,)],
 }
-REPEATS = 9
+REPEATS = 21
 TARGET = 1.3
 
 
