@@ -122,3 +122,36 @@ def test_the_recipe_s_settings_reach_the_matrices_alone() -> None:
     ]
     optimizer = optimizer_method("muon").build(groups, recipe)
     assert [group.get("momentum") for group in optimizer.param_groups] == [0.5, None]
+
+
+@pytest.mark.parametrize("shape", [(130, 130), (300, 150), (140, 290), (2, 5, 9)])
+@pytest.mark.parametrize("steps", [0, 1, 3, 5])
+def test_however_it_is_computed_it_is_the_quintic_of_the_singular_values(
+    shape: tuple[int, ...], steps: int
+) -> None:
+    """Across the edges of the blocks, on the small side and without it."""
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
+    values = values / torch.linalg.matrix_norm(matrix)[..., None]
+    for _ in range(steps):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    found = orthogonalise(matrix, eps=1e-8, dtype=torch.float64, steps=steps)
+    expected = left @ (values[..., None] * right)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(160, 160), (160, 640), (640, 160)])
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-3)])
+def test_in_lower_precision_it_comes_as_near_to_orthogonal_as_in_float64(
+    shape: tuple[int, int], dtype: torch.dtype, near: float
+) -> None:
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    exact = (left @ right).flatten()
+    found, best = (
+        torch.cosine_similarity(
+            orthogonalise(matrix, eps=1e-8, dtype=precision).double().flatten(), exact, dim=0
+        )
+        for precision in (dtype, torch.float64)
+    )
+    assert found > best - near

@@ -10,10 +10,14 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers.classes.compiled import compiler_found
+from windtunnel.optimizers.classes.elementwise import Due, update_all
 from windtunnel.optimizers.classes.precision import keep_precision
 from windtunnel.optimizers.update_rule import At, Settings, UpdateRule
 from windtunnel.shards import like_shard, local, whole, write
 
+# Parameters from which compiling, 5 to 30 seconds, is repaid within a thousand steps or so.
+WORTH_COMPILING = 10_000_000
 _BESIDE = ("lr", "weight_decay")  # what every group holds, beside the rule's constants
 
 
@@ -32,6 +36,9 @@ class RuleOptimizer(Optimizer):
         weight_decay: Coupled with the rate, as torch's AdamW has it.
         members: Size of the population axis that leads every parameter; None for no population.
             Settings may then be tensors of that size.
+        compiled: Whether large parameters on a CPU are updated by compiled code, where the rule is
+            elementwise and there is no population; it rounds otherwise in the last digit. None
+            for: where there is a C++ compiler, and 10 million parameters.
         settings: The rule's constants that shall be others than its defaults.
 
     Raises:
@@ -46,6 +53,7 @@ class RuleOptimizer(Optimizer):
         lr: float | Tensor = 1e-3,
         weight_decay: float | Tensor = 0.0,
         members: int | None = None,
+        compiled: bool | None = None,
         **settings: float | Tensor,
     ) -> None:
         """Keep the defaults; state is made at the first step."""
@@ -54,7 +62,7 @@ class RuleOptimizer(Optimizer):
                 raise WindtunnelError(
                     f"optimizer: no setting '{name}'; this one has {', '.join(rule.constants)}"
                 )
-        self.rule, self.members = rule, members
+        self.rule, self.members, self.compiled = rule, members, compiled
         defaults = {"lr": lr, "weight_decay": weight_decay, **rule.constants, **settings}
         super().__init__(params, defaults)
 
@@ -65,9 +73,11 @@ class RuleOptimizer(Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        due = []
         for group, parameter, number in self._numbered():
             if parameter.grad is not None:
-                self._step(parameter, parameter.grad, group, number)
+                due += self._step(parameter, parameter.grad, group, number)
+        update_all(self.rule, due, compiled=self._compiles())
         return loss
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
@@ -106,9 +116,20 @@ class RuleOptimizer(Optimizer):
                 yield group, parameter, number
                 number += 1
 
+    def _compiles(self) -> bool:
+        if self.compiled is not None:
+            return self.compiled
+        size = sum(parameter.numel() for _, parameter, _ in self._numbered())
+        return self.rule.elementwise and size >= WORTH_COMPILING and compiler_found()
+
     def _step(
-        self, parameter: Tensor, gradient: Tensor, group: dict[str, Any], number: int
-    ) -> None:
+        self,
+        parameter: Tensor,
+        gradient: Tensor,
+        group: dict[str, Any],
+        number: int,
+    ) -> list[Due]:
+        """Update a parameter now, or say how it is due to be with the others."""
         state = self.state[parameter]
         settings = self._settings(group, parameter)
         own = parameter.ndim - (self.members is not None)
@@ -125,12 +146,12 @@ class RuleOptimizer(Optimizer):
         state["step"] += 1
         held = {name: view(value) for name, value in state.items() if name != "step"}
         at = At(int(state["step"].item()), axes, number)
+        if self.rule.elementwise:
+            return [Due(id(group), local(parameter), local(gradient), held, settings, at)]
         updated, after = self.rule.update(view(parameter), view(gradient), held, settings, at)
         for target, value in [(parameter, updated), *((state[n], v) for n, v in after.items())]:
-            if self.rule.elementwise:
-                local(target).copy_(value)
-            else:
-                write(target, value)
+            write(target, value)
+        return []
 
     def _settings(self, group: dict[str, Any], parameter: Tensor) -> Settings:
         names = (*_BESIDE, *self.rule.constants)
@@ -149,5 +170,6 @@ class RuleOptimizer(Optimizer):
         keep_precision(self, state_dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What copies and pickles hold: torch's own, the rule and the size of the population."""
-        return {**super().__getstate__(), "rule": self.rule, "members": self.members}
+        """What copies and pickles hold: torch's own, and what was given beside settings."""
+        own = {"rule": self.rule, "members": self.members, "compiled": self.compiled}
+        return {**super().__getstate__(), **own}
