@@ -21,12 +21,12 @@ from torch import Tensor
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
 
-from committed import RESULTS, machine, read, write  # noqa: E402
+from committed import RESULTS, machine, read, write
 
-from windtunnel.models.gpt import GPTFamily  # noqa: E402
-from windtunnel.optimizers import geometry_of, optimizer_names  # noqa: E402
-from windtunnel.parametrization.check import check  # noqa: E402
-from windtunnel.scale import Scale  # noqa: E402
+from windtunnel.models.gpt import GPTFamily
+from windtunnel.optimizers import geometry_of, optimizer_names
+from windtunnel.parametrization.check import check
+from windtunnel.scale import Scale
 
 WIDTHS = (64, 128, 256, 512)
 BASE = Scale(64, 2)

@@ -25,17 +25,17 @@ import yaml
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent)]
 
-from committed import RESULTS, environment, footer, write  # noqa: E402
+from committed import RESULTS, environment, footer, write
 
-from windtunnel.optimizers import optimizer_names  # noqa: E402
-from windtunnel.report.progress import StudyProgress  # noqa: E402
-from windtunnel.studies.comparison.carry_out import (  # noqa: E402
+from windtunnel.optimizers import optimizer_names
+from windtunnel.report.progress import StudyProgress
+from windtunnel.studies.comparison.carry_out import (
     PAGE_FILE,
     carry_out_comparison,
     carry_out_method,
 )
-from windtunnel.studies.comparison.methods import open_methods  # noqa: E402
-from windtunnel.studies.comparison.spec import ComparisonSpec, load_comparison  # noqa: E402
+from windtunnel.studies.comparison.methods import open_methods
+from windtunnel.studies.comparison.spec import ComparisonSpec, load_comparison
 
 FOLDER = Path.home() / ".cache" / "windtunnel" / "benchmarks" / "optimizer_comparison"
 NAME = "optimizer_comparison"

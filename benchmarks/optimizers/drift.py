@@ -19,15 +19,15 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parent / "transfer")]
 
-from analysis import Line, lines  # noqa: E402
-from committed import write  # noqa: E402
-from results import line_json  # noqa: E402
-from runs import losses, read_records, run_all  # noqa: E402
-from settings import SEEDS, Arm, Setting  # noqa: E402
-from sweeps import cells, due  # noqa: E402
+from analysis import Line, lines
+from committed import write
+from results import line_json
+from runs import losses, read_records, run_all
+from settings import SEEDS, Arm, Setting
+from sweeps import cells, due
 
-from windtunnel.optimizers import geometry_of, optimizer_names  # noqa: E402
-from windtunnel.scale import Scale  # noqa: E402
+from windtunnel.optimizers import geometry_of, optimizer_names
+from windtunnel.scale import Scale
 
 FOLDER = Path.home() / ".cache" / "windtunnel" / "benchmarks" / "optimizer_drift"
 SETTING = Setting(

@@ -3,16 +3,20 @@
 All in turns in one process, compiled and not, on one set of large matrices and one of many small
 tensors.
 
-    OMP_NUM_THREADS=1 python benchmarks/optimizer_speed.py --write
+    OMP_NUM_THREADS=1 python benchmarks/optimizers/optimizer_speed.py --write
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 import committed
 import torch
@@ -95,7 +99,7 @@ def page(sets: dict[str, list[dict[str, Any]]], where: Any) -> str:
                 for row in rows
             ),
         ]
-    return "\n".join([*lines, *committed.footer("optimizer_speed", where)])
+    return "\n".join([*lines, *committed.footer("optimizers/optimizer_speed", where)])
 
 
 def main() -> None:

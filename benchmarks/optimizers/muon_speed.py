@@ -3,17 +3,21 @@
 Both sides in turns in one process, on the matrices of a transformer of width 512. Torch's iteration
 is always in bfloat16: for a comparison at float32 its own function is kept from casting.
 
-    OMP_NUM_THREADS=1 python benchmarks/muon_speed.py --write
+    OMP_NUM_THREADS=1 python benchmarks/optimizers/muon_speed.py --write
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent)]
 
 import committed
 import torch
@@ -175,7 +179,7 @@ def page(times: list[dict[str, Any]], near: list[dict[str, Any]], where: Any) ->
             f"| {row['five_percent']:.4f} | {row['largest']:.4f} |"
             for row in near
         ),
-        *committed.footer("muon_speed", where),
+        *committed.footer("optimizers/muon_speed", where),
     ]
     return "\n".join(lines)
 
