@@ -111,7 +111,7 @@ def test_what_vmap_would_take_one_by_one_is_refused() -> None:
     }
     form = stacked(family, SCALE)
     for _ in range(2):  # torch itself would warn once a process
-        with pytest.raises(WindtunnelError, match="function.*can't be stacked.*one at a time"):
+        with pytest.raises(WindtunnelError, match=r"function.*can't be stacked.*one at a time"):
             form.losses(stack, torch.randn(SEQUENCES, LENGTH, 16))
 
 

@@ -202,6 +202,10 @@ class Population:
             environment=self._environment(run),
         )
 
+    def parameters(self) -> dict[str, Tensor]:
+        """The members' parameters by name, views of shape (members, ...)."""
+        return {name: value.detach() for name, value in self._stack.parameters.items()}
+
     def losses(self) -> list[list[float]]:
         """Training loss of each member at each step so far; a copy's begin with its own."""
         self.read()
