@@ -18,6 +18,7 @@ from windtunnel.models.family import Family
 from windtunnel.models.stacked import stacked
 from windtunnel.scale import Run
 from windtunnel.training.batches import Batches, to_device
+from windtunnel.training.captured_step import CapturedStep
 from windtunnel.training.environment import describe_environment
 from windtunnel.training.members import (
     Member,
@@ -49,9 +50,22 @@ class Population:
     """
 
     def __init__(
-        self, runs: Sequence[Run], *, family: Family, batches: Batches, device: str = "cpu"
+        self,
+        runs: Sequence[Run],
+        *,
+        family: Family,
+        batches: Batches,
+        device: str = "cpu",
+        capture: bool = False,
     ) -> None:
         """Draw every member as its own run would.
+
+        Args:
+            runs: The members.
+            family: Their family.
+            batches: Their data.
+            device: `cpu`, `cuda` or `cuda:1`.
+            capture: Whether a GPU takes each step as one CUDA graph.
 
         Raises:
             WindtunnelError: The runs differ in something that a population shares, or can't be
@@ -80,6 +94,8 @@ class Population:
             precision,
         )
         self._multipliers = Multipliers([run.recipe for run in runs], self.steps)
+        self._capture = capture and self.device.type == "cuda"
+        self._captured: CapturedStep | None = None
         self._unread: list[tuple[Tensor, Tensor, list[float]]] = []
         self._share(time.perf_counter() - started)
 
@@ -90,8 +106,11 @@ class Population:
             self.device,
         )
         multipliers = self._multipliers.at(self.step)
-        on_device = torch.tensor(multipliers, dtype=self._stack.clip.dtype)
-        losses, norms = self._stack(batch, on_device.to(self.device, non_blocking=True))
+        given = torch.tensor(multipliers, dtype=self._stack.clip.dtype)
+        given = given.to(self.device, non_blocking=True)
+        if self._capture and self._captured is None:
+            self._captured = CapturedStep(self._stack, batch, given)
+        losses, norms = (self._captured or self._stack)(batch, given)
         self._unread.append((losses, norms, multipliers))
         self.step += 1
 
@@ -157,6 +176,7 @@ class Population:
         self.left += [self.members[index] for index in sorted(gone)]
         self.members = [self.members[index] for index in kept]
         if kept:
+            self._captured = None
             self._stack.select(kept)
             self._multipliers.select(kept)
 

@@ -11,7 +11,11 @@ from torch import Tensor
 
 from windtunnel.models.family import Batch
 from windtunnel.models.stacked import Stacked
+from windtunnel.optimizers.update_rule import At, Settings, UpdateRule
 from windtunnel.training.slabs import Slab
+
+# Elements of a block; a rule keeps about ten temporary tensors of that many.
+CACHED = 65_536
 
 
 class StackedStep:
@@ -37,6 +41,8 @@ class StackedStep:
         values = slabs[0].values
         self.form, self.slabs, self.precision = form, list(slabs), precision
         self.clip = torch.tensor(clip_norms, dtype=values.dtype, device=values.device)
+        # Tensors, because a number would be copied to a GPU in every step.
+        self._zero, self._one = self.clip.new_zeros(()), self.clip.new_ones(())
         self.alive = torch.ones(len(clip_norms), dtype=torch.bool, device=values.device)
         # On a GPU a tensor there, so that a captured step counts; on a CPU a number is quicker.
         self.count: int | Tensor = 0
@@ -66,8 +72,8 @@ class StackedStep:
             norms = self._norms(joined)
             # As `clip_gradients_` has it.
             coefficients = (self.clip / (norms + 1e-6)).clamp(max=1.0)
-            coefficients = torch.where(self.clip > 0, coefficients, 1.0)
-            rates = torch.where(self.alive, multipliers, 0.0)
+            coefficients = torch.where(self.clip > 0, coefficients, self._one)
+            rates = torch.where(self.alive, multipliers, self._zero)
             self.count += 1
             for slab, gradient in zip(self.slabs, joined, strict=True):
                 self._update(slab, gradient, coefficients, rates)
@@ -94,6 +100,11 @@ class StackedStep:
                 held[target] = held[source]
         self.alive[target] = self.alive[source]
 
+    def held(self) -> list[Tensor]:
+        """All that a step changes, but for the count on a CPU."""
+        slabs = [tensor for slab in self.slabs for tensor in (slab.values, *slab.state.values())]
+        return [*slabs, self.alive, *([self.count] if isinstance(self.count, Tensor) else [])]
+
     def _views(self) -> dict[str, Tensor]:
         """The parameters in the slabs' memory, as leaves of the graph of derivatives."""
         return {
@@ -114,12 +125,45 @@ class StackedStep:
 
     def _update(self, slab: Slab, gradient: Tensor, factor: Tensor, rates: Tensor) -> None:
         shape = (len(rates), *(1 for _ in gradient.shape[1:]))
-        # NaN times zero is NaN: a frozen member's gradient is replaced, not multiplied.
-        alive = self.alive.view(shape)
-        gradient = torch.where(alive, gradient * factor.view(shape), 0.0)
-        settings = slab.settings | {"lr": slab.settings["lr"] * rates.view(shape)}
+        alive, factor, rates = (value.view(shape) for value in (self.alive, factor, rates))
         at = replace(slab.at, step=self.count)
-        updated, after = slab.rule.update(slab.values, gradient, slab.state, settings, at)
-        slab.values.copy_(updated)
-        for name, value in after.items():
-            slab.state[name].copy_(value)
+        for part in _blocks(slab):
+            rows = part[:1]
+            settings = {
+                name: value[rows] if isinstance(value, Tensor) else value
+                for name, value in slab.settings.items()
+            }
+            settings["lr"] = settings["lr"] * rates[rows]
+            # NaN times zero is NaN: a frozen member's gradient is replaced, not multiplied.
+            clipped = torch.where(alive[rows], gradient[part] * factor[rows], self._zero)
+            state = {name: value[part] for name, value in slab.state.items()}
+            update_(slab.values[part], clipped, state, slab.rule, settings, at)
+
+
+def update_(
+    values: Tensor,
+    gradient: Tensor,
+    state: dict[str, Tensor],
+    rule: UpdateRule,
+    settings: Settings,
+    at: At,
+) -> None:
+    """Apply a rule in place: a captured step finds everything where it was."""
+    updated, after = rule.update(values, gradient, state, settings, at)
+    values.copy_(updated)
+    for name, value in after.items():
+        state[name].copy_(value)
+
+
+def _blocks(slab: Slab) -> list[tuple[slice, ...]]:
+    """Parts of a slab that are updated one after the other: on a CPU what its cache can hold."""
+    members = slab.values.shape[0]
+    if not (slab.rule.elementwise and slab.values.device.type == "cpu"):
+        return [(slice(None),)]
+    elements = slab.values.shape[1]
+    rows = max(1, CACHED // elements)
+    return [
+        (slice(row, row + rows), slice(column, column + CACHED))
+        for row in range(0, members, rows)
+        for column in range(0, elements, CACHED)
+    ]
