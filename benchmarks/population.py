@@ -19,8 +19,9 @@ import statistics
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from committed import RESULTS, environment, footer, write
@@ -32,6 +33,7 @@ from windtunnel.training.loop import train
 from windtunnel.training.memory import keep_freed_memory
 from windtunnel.training.population import Population
 
+Result = TypeVar("Result")
 GPU_CASES = (
     Case("gpt", 64, 64, 16, 64),
     Case("gpt", 128, 64, 16, 64),
@@ -91,18 +93,30 @@ def matmul_rate(device: torch.device, dtype: torch.dtype, size: int) -> float:
     return 2.0 * size**3 / min(times[2:])
 
 
+def attempt(do: Callable[[], Result], failed: dict[str, str], name: str) -> Result | None:
+    """What it gives; or None, and why is said in the result: the rest still counts."""
+    try:
+        return do()
+    except Exception as error:
+        failed[name] = "".join(traceback.format_exception(error))[-1500:]
+        print(f"{name} failed: {error!r}", flush=True)
+        return None
+
+
 def measured(case: Case, device: torch.device, options: Any, matmul: float) -> dict[str, Any]:
     """One case: every variant's rate in turns, and their ratios."""
     failed: dict[str, str] = {}
     built: dict[str, Stepper] = {}
     for name, build in variants(case, device, not options.quick and not options.no_compile).items():
-        try:
-            built[name] = build()
-            built[name](2)
-        except Exception as error:  # said in the result: the other variants still count
-            built.pop(name, None)
-            failed[name] = "".join(traceback.format_exception(error))[-1500:]
-            print(f"{case.name}: {name} failed: {error!r}", flush=True)
+
+        def ready(build: Callable[[], Stepper] = build) -> Stepper:
+            steps = build()
+            steps(2)
+            return steps
+
+        steps = attempt(ready, failed, name)
+        if steps is not None:
+            built[name] = steps
     rates: dict[str, list[float]] = {name: [] for name in ("loop", *built)}
     for _ in range(options.rounds):
         rates["loop"].append(loop_rate(case, device, options.seconds))
@@ -123,12 +137,14 @@ def measured(case: Case, device: torch.device, options: Any, matmul: float) -> d
             name: value / tokens["graph"] for name, value in tokens.items() if "graph" in tokens
         },
         "matmul_share": {name: value * flops / matmul for name, value in tokens.items()},
-        "largest_difference_from_single": disagreement(case, device, device.type == "cuda"),
+        "largest_difference_from_single": attempt(
+            lambda: disagreement(case, device, device.type == "cuda"), failed, "disagreement"
+        ),
         "steps_a_second": rates,
         "failed": failed,
     }
     if device.type == "cuda":
-        result["host_syncs_in_a_step"] = syncs(case, device)
+        result["host_syncs_in_a_step"] = attempt(lambda: syncs(case, device), failed, "syncs")
     return result
 
 
@@ -203,7 +219,9 @@ def page(summaries: dict[str, Any]) -> str:
             difference = case["largest_difference_from_single"]
             syncs = case.get("host_syncs_in_a_step")
             waits = "" if syncs is None else f" Host syncs in a step: {syncs}."
-            lines.append(f"- {case['case']}: losses within {difference:.1e} of single runs.{waits}")
+            within = "not measured" if difference is None else f"within {difference:.1e}"
+            lines.append(f"- {case['case']}: losses {within} of single runs'.{waits}")
+            lines += [f"  - {name} failed." for name in case["failed"]]
         lines += footer("population", summary["environment"])[:-2]
     return "\n".join([*lines, *footer("population", {})[3:]])
 
