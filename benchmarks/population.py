@@ -105,9 +105,10 @@ def attempt(do: Callable[[], Result], failed: dict[str, str], name: str) -> Resu
 
 def measured(case: Case, device: torch.device, options: Any, matmul: float) -> dict[str, Any]:
     """One case: every variant's rate in turns, and their ratios."""
+    ways = variants(case, device, update=not options.no_compile, forward=options.compile_forward)
     failed: dict[str, str] = {}
     built: dict[str, Stepper] = {}
-    for name, build in variants(case, device, not options.quick and not options.no_compile).items():
+    for name, build in ways.items():
 
         def ready(build: Callable[[], Stepper] = build) -> Stepper:
             steps = build()
@@ -235,6 +236,7 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=2.0, help="no case starts later")
     parser.add_argument("--quick", action="store_true", help="one short block: does it run?")
     parser.add_argument("--no-compile", action="store_true", help="leave torch.compile out")
+    parser.add_argument("--compile-forward", action="store_true", help="a minute more a case")
     parser.add_argument("--out", type=Path, help="file for the numbers")
     parser.add_argument("--read", type=Path, help="numbers of an earlier --out, instead of new")
     parser.add_argument("--write", action="store_true")

@@ -12,6 +12,7 @@ import torch
 from population_subjects import Case, subject
 from torch import Tensor
 
+from windtunnel.models.gpt_stacked import StackedGPT
 from windtunnel.parametrization.groups import clip_gradients_
 from windtunnel.training import stacked_step
 from windtunnel.training.assemble import assemble
@@ -110,9 +111,7 @@ def population(case: Case, device: torch.device, capture: bool) -> Stepper:
     members = Population(runs, family=family, batches=batches, device=str(device), capture=capture)
 
     def steps(count: int) -> None:
-        for _ in range(count):
-            members.advance()
-        members.read()
+        members.train(until=members.step + count)
 
     return steps
 
@@ -130,8 +129,17 @@ def rate(steps: Stepper, seconds: float) -> float:
         count = max(count + 1, int(count * min(8.0, seconds / max(spent, 1e-6))))
 
 
-def variants(case: Case, device: torch.device, compiled: bool) -> dict[str, Callable[[], Stepper]]:
-    """What is measured beside our loop, each built when its turn comes."""
+def variants(
+    case: Case, device: torch.device, *, update: bool, forward: bool
+) -> dict[str, Callable[[], Stepper]]:
+    """What is measured beside our loop, each built when its turn comes.
+
+    Args:
+        case: What is trained.
+        device: Where.
+        update: Whether a population with a compiled update is among them.
+        forward: Whether one with all of its step compiled is.
+    """
     if device.type == "cpu":
         return {"population": lambda: population(case, device, capture=False)}
     found: dict[str, Callable[[], Stepper]] = {
@@ -139,17 +147,23 @@ def variants(case: Case, device: torch.device, compiled: bool) -> dict[str, Call
         "population eager": lambda: population(case, device, capture=False),
         "population": lambda: population(case, device, capture=True),
     }
-    if compiled:
-
-        def with_compiled_update() -> Stepper:
-            plain = stacked_step.update_
-            stacked_step.update_ = torch.compile(plain, dynamic=False)
-            try:
-                steps = population(case, device, capture=True)
-                steps(2)  # compiled and captured here; a graph needs no Python any more
-                return steps
-            finally:
-                stacked_step.update_ = plain
-
-        found["population, compiled update"] = with_compiled_update
+    if update:
+        found["population, compiled update"] = lambda: compiled(case, device, forward=False)
+    if forward:
+        found["population, compiled"] = lambda: compiled(case, device, forward=True)
     return found
+
+
+def compiled(case: Case, device: torch.device, *, forward: bool) -> Stepper:
+    """A population whose update, and perhaps its forward and backward pass, Inductor fused."""
+    update, losses = stacked_step.update_, StackedGPT.losses
+    stacked_step.update_ = torch.compile(update, dynamic=False)
+    if forward:
+        StackedGPT.losses = torch.compile(losses, dynamic=False)  # type: ignore[method-assign]
+    try:
+        steps = population(case, device, capture=True)
+        steps(2)  # compiled and captured here; a graph needs no Python any more
+        return steps
+    finally:
+        stacked_step.update_ = update
+        StackedGPT.losses = losses  # type: ignore[method-assign]

@@ -34,7 +34,7 @@ class CapturedStep:
                 step(static, factors)
         torch.cuda.current_stream(multipliers.device).wait_stream(beside)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph):
+        with torch.cuda.device(multipliers.device), torch.cuda.graph(self._graph):
             self._outputs = step(static, factors)
         for tensor, value in zip(step.held(), before, strict=True):
             tensor.copy_(value)

@@ -154,9 +154,14 @@ class Population:
 
     def read(self) -> None:
         """Read the losses of the steps taken since the last time; waits for the device."""
+        if not self._unread:
+            return
+        # All in one tensor: one transfer from a GPU.
+        both = torch.stack([torch.stack((losses, norms)) for losses, norms, _ in self._unread])
         first = self.step - len(self._unread)
-        for step, (losses, norms, multipliers) in enumerate(self._unread, start=first):
-            rows = zip(self.members, losses.tolist(), norms.tolist(), multipliers, strict=True)
+        for step, (losses, norms) in enumerate(both.tolist(), start=first):
+            multipliers = self._unread[step - first][2]
+            rows = zip(self.members, losses, norms, multipliers, strict=True)
             for member, loss, norm, multiplier in rows:
                 if not member.diverged:
                     lr = member.run.recipe.lr * multiplier

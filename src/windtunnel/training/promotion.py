@@ -82,7 +82,7 @@ def write_member(
             parameter.copy_(value)
             own = method_of[parameter]
             names = _TORCH_NAMES.get(own, {})
-            held = {names.get(part, part): kept.clone() for part, kept in state.items()}
+            held = {names.get(part, part): kept.cpu().clone() for part, kept in state.items()}
             if own not in _UNCOUNTED:
                 held["step"] = torch.tensor(float(len(rows)))
             if rows:
