@@ -14,7 +14,7 @@ from windtunnel.data.batches import TokenBatches
 from windtunnel.errors import WindtunnelError
 from windtunnel.models import Family
 from windtunnel.scale import Run
-from windtunnel.training import loop
+from windtunnel.training import loop, stacked_step
 from windtunnel.training.assemble import Trainee
 from windtunnel.training.loop import train
 from windtunnel.training.population import Population
@@ -86,6 +86,29 @@ def logged(folder: Path) -> list[float]:
 
 def distance(found: list[float], expected: list[float]) -> float:
     return max(abs(a - b) for a, b in zip(found, expected, strict=True))
+
+
+def test_large_members_are_updated_by_a_kernel_each(
+    runs: list[Run],
+    family: Family,
+    batches: TokenBatches,
+    monkeypatch: pytest.MonkeyPatch,
+    double: None,
+) -> None:
+    small = Population(runs, family=family, batches=batches)
+    small.train()
+    monkeypatch.setattr(stacked_step, "KERNEL_ELEMENTS", 0)
+    large = Population(runs, family=family, batches=batches)
+    large.train(until=20)
+    large.parameters()["head.weight"][1].fill_(math.inf)
+    before = {name: value[1].clone() for name, value in large.parameters().items()}
+    for _ in range(5):
+        large.advance()
+    for name, value in large.parameters().items():
+        assert torch.equal(value[1], before[name])
+    for index in (0, 2):
+        assert distance(large.losses()[index], small.losses()[index]) < 1e-12
+    assert distance(large.losses()[1][:20], small.losses()[1][:20]) < 1e-12
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lion", "muon", "adam-atan2"])
