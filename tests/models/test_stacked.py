@@ -44,6 +44,8 @@ FAMILIES = {
     "tied": gpt(tied=True),
     "grouped": gpt(query_groups=2),
     "qk_norm": gpt(qk_norm=True),
+    "unit_scaled": gpt(unit_scaled=True, alpha_res=0.7, alpha_ffn_act=1.5),
+    "unit_scaled tied": gpt(unit_scaled=True, tied=True, activation="relu2", qk_norm=True),
     "perceptron": perceptron(),
 }
 
@@ -115,9 +117,7 @@ def test_what_vmap_would_take_one_by_one_is_refused() -> None:
             form.losses(stack, torch.randn(SEQUENCES, LENGTH, 16))
 
 
-def test_buffers_and_unit_scaling_are_refused() -> None:
+def test_buffers_are_refused() -> None:
     family = FunctionFamily(lambda width, depth: nn.BatchNorm1d(width), lambda m, b: m(b).mean())
     with pytest.raises(WindtunnelError, match="running_mean is a buffer"):
         stacked(family, SCALE)
-    with pytest.raises(WindtunnelError, match="unit-scaled"):
-        stacked(gpt(unit_scaled=True), SCALE)
