@@ -28,6 +28,7 @@ from committed import RESULTS, environment, footer, write
 from population_subjects import Case, subject
 from population_variants import Stepper, loop_rate, rate, variants, wait
 
+from windtunnel.training.choose import choose
 from windtunnel.training.device import usable_cores
 from windtunnel.training.loop import train
 from windtunnel.training.memory import keep_freed_memory
@@ -141,6 +142,7 @@ def measured(case: Case, device: torch.device, options: Any, matmul: float) -> d
         "largest_difference_from_single": attempt(
             lambda: disagreement(case, device, device.type == "cuda"), failed, "disagreement"
         ),
+        "chosen": attempt(lambda: chosen(case, device), failed, "choose"),
         "steps_a_second": rates,
         "failed": failed,
     }
@@ -187,10 +189,24 @@ def rows(summary: dict[str, Any], case: dict[str, Any]) -> list[str]:
     """A case's rows of the table."""
     return [
         f"| {case['case']} | {case['members']} | {name} | {tokens:,.0f} "
-        f"| {case['over_loop'][name]:.2f} | {case['over_graph'].get(name, float('nan')):.2f} "
+        f"| {case['over_loop'][name]:.2f} | {over_graph(case, name)} "
         f"| {100 * case['matmul_share'][name]:.2f} % |"
         for name, tokens in case["tokens_a_second"].items()
     ]
+
+
+def over_graph(case: dict[str, Any], name: str) -> str:
+    """The ratio to the graph of one run, where there is one."""
+    return f"{case['over_graph'][name]:.2f}" if name in case["over_graph"] else "-"
+
+
+def chosen(case: Case, device: torch.device) -> str:
+    """What `choose` makes of it, in words."""
+    runs, family, batches = subject(case)
+    processes = usable_cores() if device.type == "cpu" else 1
+    choice = choose(runs, family=family, batches=batches, device=str(device), processes=processes)
+    way = "one at a time" if choice.population is None else "a population"
+    return f"{way} ({choice.reason})"
 
 
 def page(summaries: dict[str, Any]) -> str:
@@ -221,7 +237,9 @@ def page(summaries: dict[str, Any]) -> str:
             syncs = case.get("host_syncs_in_a_step")
             waits = "" if syncs is None else f" Host syncs in a step: {syncs}."
             within = "not measured" if difference is None else f"within {difference:.1e}"
-            lines.append(f"- {case['case']}: losses {within} of single runs'.{waits}")
+            lines.append(
+                f"- {case['case']}: losses {within} of single runs'.{waits} Chosen: {case['chosen']}."
+            )
             lines += [f"  - {name} failed." for name in case["failed"]]
         lines += footer("population", summary["environment"])[:-2]
     return "\n".join([*lines, *footer("population", {})[3:]])
