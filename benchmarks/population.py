@@ -237,8 +237,9 @@ def page(summaries: dict[str, Any]) -> str:
             syncs = case.get("host_syncs_in_a_step")
             waits = "" if syncs is None else f" Host syncs in a step: {syncs}."
             within = "not measured" if difference is None else f"within {difference:.1e}"
+            way = case["chosen"]
             lines.append(
-                f"- {case['case']}: losses {within} of single runs'.{waits} Chosen: {case['chosen']}."
+                f"- {case['case']}: losses {within} of single runs'.{waits} Chosen: {way}."
             )
             lines += [f"  - {name} failed." for name in case["failed"]]
         lines += footer("population", summary["environment"])[:-2]
