@@ -146,6 +146,23 @@ def test_up_to_the_best_rate_single_precision_is_equal_to_1e_5(
     assert ends == sorted(ends, reverse=True)
 
 
+def test_in_bf16_members_are_as_close_as_bf16_is(
+    run: Run, family: Family, batches: TokenBatches, tmp_path: Path
+) -> None:
+    runs = [member.replace(precision="bf16") for member in with_rates(run, (0.005, 0.01))]
+    runs = [member.replace(scale=run.scale) for member in runs]
+    population = Population(runs, family=family, batches=batches)
+    population.train()
+    for index, member in enumerate(runs):
+        folder = tmp_path / str(index)
+        single(member, family, batches, folder)
+        found = distance(population.losses()[index], logged(folder))
+        in_fp32 = tmp_path / f"{index} fp32"
+        single(member.replace(precision="fp32"), family, batches, in_fp32)
+        assert found < 0.02
+        assert distance(logged(folder), logged(in_fp32)) > 1e-5  # it was bf16
+
+
 def test_beyond_the_best_rate_it_goes_no_further_than_three_ulps_of_the_init(
     run: Run, family: Family, batches: TokenBatches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
