@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -113,20 +116,20 @@ def _single_seconds(run: Run, family: Family, batches: Batches, device: str) -> 
             on_progress=lambda step, steps, loss: reports.append((time.perf_counter(), step)),
             checkpoint_seconds=float("inf"),
         )
-    warm = [report for report in reports if report[1] > WARM_UP] or reports
-    (began, first), (ended, last) = warm[0], warm[-1]
-    if last == first:  # a run of hardly any steps: whatever it takes, it is soon over
-        return 0.0
-    return (ended - began) / (last - first)
+    warm = [report for report in reports if report[1] > WARM_UP]
+    times = [(ended - began) / (last - first) for (began, first), (ended, last) in pairwise(warm)]
+    # A run of hardly any steps: whatever they take, it is soon over.
+    return statistics.median(times) if times else 0.0
 
 
 def _population_seconds(population: Population) -> float:
     """Of a step of all members; the first ones compile, capture and are not counted."""
     population.train(until=WARM_UP)
-    before, began = population.step, time.perf_counter()
-    while time.perf_counter() - began < TIMED_SECONDS or population.step - before < TIMED_STEPS:
-        step = population.step
-        population.train(until=step + TIMED_STEPS)
-        if population.step == step:
+    times: list[float] = []
+    while sum(times) < TIMED_SECONDS or len(times) < TIMED_STEPS:
+        before, began = population.step, time.perf_counter()
+        population.train(until=before + 1)
+        if population.step == before:
             break
-    return (time.perf_counter() - began) / max(1, population.step - before)
+        times.append(time.perf_counter() - began)
+    return statistics.median(times) if times else math.inf
