@@ -67,5 +67,7 @@ def test_why_there_is_no_population_is_said(
     assert choice.population is None
     assert choice.population_seconds is None
     assert "no update rule" in choice.reason
+    short = [run.replace(scale=run.scale.replace(units=64)) for run in runs]
+    assert "hardly any steps" in choose(short, family=family, batches=batches).reason
     monkeypatch.setattr(choose_module, "LONG_STEP_SECONDS", 0.0)
     assert "launching" in choose(runs, family=family, batches=batches).reason

@@ -37,7 +37,7 @@ class Choice:
     Attributes:
         population: The runs as one, if that is the faster way; it has taken its first steps.
         reason: Why, in words.
-        single_seconds: Of a step of one run in our loop.
+        single_seconds: Of a step of one run in our loop; 0 if it has too few steps to tell.
         population_seconds: Of a step of all runs as a population; None if there can't be one.
     """
 
@@ -67,6 +67,8 @@ def choose(
     """
     with cpu_threads(1):
         single = _single_seconds(runs[0], family, batches, device)
+        if single == 0.0:
+            return Choice(None, "a run has hardly any steps", single, None)
         if single > LONG_STEP_SECONDS:
             reason = f"a step takes {single:.2f} s: launching it is no part of that"
             return Choice(None, reason, single, None)
@@ -118,7 +120,6 @@ def _single_seconds(run: Run, family: Family, batches: Batches, device: str) -> 
         )
     warm = [report for report in reports if report[1] > WARM_UP]
     times = [(ended - began) / (last - first) for (began, first), (ended, last) in pairwise(warm)]
-    # A run of hardly any steps: whatever they take, it is soon over.
     return statistics.median(times) if times else 0.0
 
 
@@ -126,10 +127,12 @@ def _population_seconds(population: Population) -> float:
     """Of a step of all members; the first ones compile, capture and are not counted."""
     population.train(until=WARM_UP)
     times: list[float] = []
-    while sum(times) < TIMED_SECONDS or len(times) < TIMED_STEPS:
+    # Reading the losses waits for a GPU, as training does now and then only.
+    stride = 1 if population.device.type == "cpu" else 16
+    while sum(times) * stride < TIMED_SECONDS or len(times) < TIMED_STEPS:
         before, began = population.step, time.perf_counter()
-        population.train(until=before + 1)
+        population.train(until=before + stride)
         if population.step == before:
             break
-        times.append(time.perf_counter() - began)
+        times.append((time.perf_counter() - began) / (population.step - before))
     return statistics.median(times) if times else math.inf
