@@ -214,7 +214,7 @@ def test_a_member_that_diverges_freezes_alone(
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_a_frozen_member_keeps_its_weights(
-    optimizer: str, run: Run, family: Family, batches: TokenBatches
+    optimizer: str, run: Run, family: Family, batches: TokenBatches, tmp_path: Path
 ) -> None:
     runs = differing(run.replace(optimizer=optimizer))
     population = Population(runs, family=family, batches=batches)
@@ -226,6 +226,8 @@ def test_a_frozen_member_keeps_its_weights(
     losses = population.losses()
     assert [len(rows) for rows in losses] == [8, 6, 8]
     assert math.isnan(losses[1][-1])
+    with pytest.raises(WindtunnelError, match="diverged"):
+        population.promote(runs[1], tmp_path)
     for name, value in population.parameters().items():
         assert torch.equal(value[1], before[name][1])
         assert not torch.equal(value[0], before[name][0])

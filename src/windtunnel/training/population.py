@@ -207,11 +207,13 @@ class Population:
         equal to those of its single run to rounding only, so its result will say `exact=False`.
 
         Raises:
-            WindtunnelError: The run is no member, or went on from another's weights.
+            WindtunnelError: The run is no member, diverged, or went on from another's weights.
         """
         self.read()
         index = self._index(run)
         member = self.members[index]
+        if member.diverged:
+            raise WindtunnelError(f"population: run {run.key} diverged; nothing goes on from it.")
         if member.copied:
             raise WindtunnelError(
                 f"population: run {run.key} went on from another member's weights, so what it "

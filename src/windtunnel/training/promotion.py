@@ -58,7 +58,7 @@ def write_member(
     """Write a member's checkpoint and its log into the run's folder.
 
     Args:
-        folder: The run's own; one that holds another run's checkpoint is left to `train` to refuse.
+        folder: The run's own; a checkpoint and a log that are there are replaced.
         run: The run.
         family: Its family.
         rows: Its steps so far.
