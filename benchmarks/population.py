@@ -26,7 +26,7 @@ from typing import Any, TypeVar
 import torch
 from committed import RESULTS, environment, footer, write
 from population_subjects import Case, subject
-from population_variants import Stepper, loop_rate, rate, variants, wait
+from population_variants import Stepper, enough, loop_rate, seconds_for, variants, wait
 
 from windtunnel.training.choose import choose
 from windtunnel.training.device import usable_cores
@@ -119,11 +119,12 @@ def measured(case: Case, device: torch.device, options: Any, matmul: float) -> d
         steps = attempt(ready, failed, name)
         if steps is not None:
             built[name] = steps
+    counts = {name: enough(steps, options.seconds) for name, steps in built.items()}
     rates: dict[str, list[float]] = {name: [] for name in ("loop", *built)}
     for _ in range(options.rounds):
         rates["loop"].append(loop_rate(case, device, options.seconds))
         for name, steps in built.items():
-            rates[name].append(rate(steps, options.seconds))
+            rates[name].append(counts[name] / seconds_for(steps, counts[name]))
     _, family, _ = subject(case)
     flops = family.flops_per_unit(subject(case)[0][0].scale, case.length)
     tokens = {

@@ -116,17 +116,22 @@ def population(case: Case, device: torch.device, capture: bool) -> Stepper:
     return steps
 
 
-def rate(steps: Stepper, seconds: float) -> float:
-    """Steps a second over about that time; the first call warms up."""
+def enough(steps: Stepper, seconds: float) -> int:
+    """How many steps take about that time; the first ones warm up."""
     steps(2)
     count = 2
     while True:
-        began = time.perf_counter()
-        steps(count)
-        spent = time.perf_counter() - began
-        if spent > seconds / 2:
-            return count / spent
-        count = max(count + 1, int(count * min(8.0, seconds / max(spent, 1e-6))))
+        spent = seconds_for(steps, count)
+        if spent > seconds / 4:
+            return max(1, round(count * seconds / spent))
+        count *= 4
+
+
+def seconds_for(steps: Stepper, count: int) -> float:
+    """Wall-clock time of that many steps."""
+    began = time.perf_counter()
+    steps(count)
+    return time.perf_counter() - began
 
 
 def variants(
