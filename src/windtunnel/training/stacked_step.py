@@ -157,12 +157,11 @@ class StackedStep:
         for row, (alive, scale, rate) in enumerate(members):
             if not alive:
                 continue
-            if scale != 1.0:
-                gradient[row].mul_(scale)
+            clipped = gradient[row] if scale == 1.0 else gradient[row] * scale
             settings = {name: values[row] for name, values in numbers.items()}
             settings["lr"] *= rate
             state = {name: value[row] for name, value in slab.state.items()}
-            kernel(slab.values[row], gradient[row], state, settings, at)
+            kernel(slab.values[row], clipped, state, settings, at)
 
 
 def update_(
