@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from windtunnel.optimizers import optimizer_method
+from windtunnel.optimizers.update_rule import At
 from windtunnel.scale import Recipe
 
 RECIPE = Recipe(lr=99.0, batch_units=1, weight_decay=99.0, beta1=0.8, beta2=0.9, eps=99.0)
@@ -56,3 +57,20 @@ def test_it_is_the_fused_kernel() -> None:
     optimizer = optimizer_method("adamw").build([group], RECIPE)
     assert isinstance(optimizer, torch.optim.AdamW)
     assert optimizer.param_groups[0]["fused"] is True
+
+
+def test_the_rule_in_one_kernel_is_the_rule() -> None:
+    rule = optimizer_method("adamw").rule
+    assert rule is not None
+    assert rule.in_one_kernel is not None
+    random = torch.Generator().manual_seed(0)
+    start, *gradients = torch.randn(4, 5, 3, generator=random, dtype=torch.float64)
+    settings = {"lr": 0.1, "weight_decay": 0.3, "eps": 0.1, "beta1": 0.8, "beta2": 0.9}
+    expected, value = start, start.clone()
+    state, held = (rule.begin(start, settings, At(0, (-2, -1))) for _ in range(2))
+    for step, gradient in enumerate(gradients, start=1):
+        at = At(step, (-2, -1))
+        expected, state = rule.update(expected, gradient, state, settings, at)
+        rule.in_one_kernel(value, gradient, held, settings, at)
+    torch.testing.assert_close(value, expected, rtol=1e-13, atol=1e-15)
+    torch.testing.assert_close(held, state, rtol=1e-13, atol=1e-15)

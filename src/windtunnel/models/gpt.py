@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from windtunnel.models.gpt_blocks import GPT
 from windtunnel.models.gpt_ops import Ops, PlainOps, UnitScaledOps
 from windtunnel.models.unit_scaling import cross_entropy
 from windtunnel.scale import Powers, Scale
+
+if TYPE_CHECKING:
+    from windtunnel.models.stacked import Stacked
 
 __all__ = ["GPT", "GPTFamily"]
 
@@ -159,6 +162,13 @@ class GPTFamily:
         """
         self._validate(scale)
         return GPT(self, scale)
+
+    def stacked(self, scale: Scale) -> Stacked:
+        """Many models of this scale as one; see `windtunnel.models.stacked`."""
+        from windtunnel.models.gpt_stacked import StackedGPT
+
+        self._validate(scale)
+        return StackedGPT(self, scale)
 
     def ops(self, scale: Scale) -> Ops:
         """The operations that the model of this scale is made of."""

@@ -25,10 +25,10 @@ class GPT(nn.Module):
     soon as its parameters are; a tied head stays tied on the way.
     """
 
-    def __init__(self, family: GPTFamily, scale: Scale) -> None:
-        """Draw the weights as `GPTFamily.build` says."""
+    def __init__(self, family: GPTFamily, scale: Scale, ops: Ops | None = None) -> None:
+        """Draw the weights as `GPTFamily.build` says; operations are by default the family's."""
         super().__init__()
-        ops = family.ops(scale)
+        ops = ops or family.ops(scale)
         self.head_size = family.head_size
         self.embedding = ops.embedding(family.vocabulary_size, scale.width)
         self.blocks = nn.ModuleList(Block(family, ops, scale.width, i) for i in range(scale.depth))

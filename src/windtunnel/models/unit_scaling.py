@@ -230,9 +230,14 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     Returns:
         The mean, a scalar tensor, in nats.
     """
-    count, classes = logits.shape
-    logits = scaled(logits, backward=classes / math.sqrt(max(1, classes - 1)))
-    return scaled(F.cross_entropy(logits, targets, reduction="sum"), forward=1 / count)
+    losses = F.cross_entropy(scaled_logits(logits), targets, reduction="sum")
+    return scaled(losses, forward=1 / len(logits))
+
+
+def scaled_logits(logits: Tensor) -> Tensor:
+    """Logits, (..., classes), whose gradients `cross_entropy` scales."""
+    classes = logits.shape[-1]
+    return scaled(logits, backward=classes / math.sqrt(max(1, classes - 1)))
 
 
 class UnitScaledLinear(nn.Linear):

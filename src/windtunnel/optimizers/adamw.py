@@ -37,6 +37,27 @@ def update(
     return updated, {"first": first, "second": second}
 
 
+def in_one_kernel(
+    parameter: Tensor, gradient: Tensor, state: State, settings: Settings, at: At
+) -> None:
+    """`update` by the kernel that `from_torch` uses."""
+    import torch
+    from torch.optim.adamw import adamw
+
+    adamw(
+        [parameter],
+        [gradient],
+        [state["first"]],
+        [state["second"]],
+        [],
+        [torch.tensor(at.step - 1.0)],
+        fused=True,
+        amsgrad=False,
+        maximize=False,
+        **settings,
+    )
+
+
 def reference(
     start: Floats,
     gradients: Floats,
@@ -82,6 +103,7 @@ ADAMW = OptimizerMethod(
         state_size=two_moments,
         constants={"beta1": 0.9, "beta2": 0.95, "eps": 1e-8},
         from_recipe=("beta1", "beta2", "eps"),
+        in_one_kernel=in_one_kernel,
     ),
     from_torch=from_torch,
 )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def moving(mean: Tensor, value: Tensor, decay: float | Tensor) -> Tensor:
     """The mean's next value: `decay * mean + (1 - decay) * value`."""
-    return mean + (value - mean) * (1 - decay)
+    return mean.lerp(value, 1 - decay)
 
 
 def zeros(parameter: Tensor) -> Tensor:

@@ -83,6 +83,8 @@ class UpdateRule:
             are updated where they lie; a rule that isn't sees the whole parameter on each process.
         check: Raises WindtunnelError for a parameter's shape that the rule can't update.
         signal: What it has to be told beside gradients, if anything.
+        in_one_kernel: As `update`, in place, for one parameter of no population on a CPU, where
+            torch has a kernel for it. Settings are numbers.
     """
 
     update: Callable[[Tensor, Tensor, State, Settings, At], tuple[Tensor, State]]
@@ -95,6 +97,7 @@ class UpdateRule:
     elementwise: bool = True
     check: Callable[[tuple[int, ...]], None] = _take_any
     signal: Signal | None = None
+    in_one_kernel: Callable[[Tensor, Tensor, State, Settings, At], None] | None = None
 
 
 def elements(shape: tuple[int, ...]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -40,14 +41,35 @@ def assemble(run: Run, family: Family, device: torch.device) -> Trainee:
     Raises:
         WindtunnelError: The rule can't place a parameter, or a name in the run is unknown.
     """
+    resolved = planned(run, family)
+    model = drawn(run, family, resolved)
+    model.to(device).train()
+    optimizer = optimizer_method(run.optimizer).build(grouped(run, model, resolved), run.recipe)
+    rates = tuple(float(group["lr"]) for group in optimizer.param_groups)
+    return Trainee(model, resolved, optimizer, rates)
+
+
+def planned(run: Run, family: Family) -> Plan:
+    """The plan of the run's rule at the run's scale.
+
+    Raises:
+        WindtunnelError: The rule can't place a parameter, or a name in the run is unknown.
+    """
+    return plan(family, run.base, run.scale, load_rule(run.rule, run.rule_content), run.optimizer)
+
+
+def drawn(run: Run, family: Family, resolved: Plan) -> nn.Module:
+    """The run's model on the CPU, as its seed and plan draw it."""
     torch.manual_seed(run.init_seed)
     model = family.build(run.scale)
-    rule = load_rule(run.rule, run.rule_content)
-    resolved = plan(family, run.base, run.scale, rule, run.optimizer)
     apply_(model, resolved, family=family, init_seed=run.init_seed)
-    model.to(device).train()
+    return model
+
+
+def grouped(run: Run, model: nn.Module, resolved: Plan) -> list[dict[str, Any]]:
+    """The model's parameter groups with the recipe's settings, scaled by the plan."""
     recipe = run.recipe
-    groups = param_groups(
+    return param_groups(
         model,
         resolved,
         lr=recipe.lr,
@@ -55,6 +77,3 @@ def assemble(run: Run, family: Family, device: torch.device) -> Trainee:
         eps=recipe.eps,
         decay_vectors=False,
     )
-    optimizer = optimizer_method(run.optimizer).build(groups, recipe)
-    rates = tuple(float(group["lr"]) for group in optimizer.param_groups)
-    return Trainee(model, resolved, optimizer, rates)
