@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Batch
 from windtunnel.training.stacked_step import StackedStep
 
@@ -22,20 +23,33 @@ class CapturedStep:
             step: On a GPU.
             batch: Any; all batches must have its shapes.
             multipliers: As `StackedStep` takes them.
+
+        Raises:
+            WindtunnelError: Something in the step waits for the CPU, as some optimizers do.
         """
         self._inputs = tuple(tensor.clone() for tensor in (*batch, multipliers))
         *given, factors = self._inputs
-        static = given[0], given[1]
+        static, device = (given[0], given[1]), multipliers.device
+        if not isinstance(step.count, Tensor):  # a number would be captured as it is now
+            step.count = torch.tensor(float(step.count), dtype=torch.float64, device=device)
         before = [tensor.clone() for tensor in step.held()]
-        beside = torch.cuda.Stream(multipliers.device)  # type: ignore[no-untyped-call]
-        beside.wait_stream(torch.cuda.current_stream(multipliers.device))
-        with torch.cuda.stream(beside):
-            for _ in range(WARM_UP):
-                step(static, factors)
-        torch.cuda.current_stream(multipliers.device).wait_stream(beside)
+        beside = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(multipliers.device), torch.cuda.graph(self._graph):
-            self._outputs = step(static, factors)
+        try:
+            beside.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(beside):
+                for _ in range(WARM_UP):
+                    step(static, factors)
+            torch.cuda.current_stream(device).wait_stream(beside)
+            with torch.cuda.device(device), torch.cuda.graph(self._graph):
+                self._outputs = step(static, factors)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            raise WindtunnelError(
+                f"population: its step can't be captured ({str(error).splitlines()[0]}); make it "
+                "anew without capture"
+            ) from error
         for tensor, value in zip(step.held(), before, strict=True):
             tensor.copy_(value)
 

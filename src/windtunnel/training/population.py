@@ -277,7 +277,7 @@ class Population:
         """One member's parameters, each with its optimizer state under the rule's names."""
         found: dict[str, tuple[Tensor, dict[str, Tensor]]] = {}
         for slab in self._stack.slabs:
-            state = {name: slab.parts(value) for name, value in slab.state.items()}
+            state = {name: slab.parts_of_state(value) for name, value in slab.state.items()}
             for name, value in slab.parts(slab.values).items():
                 held = {part: values[name][index] for part, values in state.items()}
                 found[name] = value[index], held

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.optimizers import optimizer_method
+from windtunnel.optimizers.classes.split import SplitOptimizer
 from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.optimizers.update_rule import At, UpdateRule
 from windtunnel.parametrization.match import match
@@ -45,32 +46,37 @@ def placed(run: Run, model: nn.Module, plan: Plan) -> dict[str, Placed]:
     Raises:
         WindtunnelError: The run's optimizer has no update rule, or none for a shape.
     """
-    method, names = optimizer_method(run.optimizer), {p: n for n, p in model.named_parameters()}
+    names = {parameter: name for name, parameter in model.named_parameters()}
     gauges = {parameter: entry.gauge for entry, parameter in match(model, plan)}
     found: dict[str, Placed] = {}
-    numbers: dict[str, int] = {}
-    for group in grouped(run, model, plan):
-        own = _method(method, group.get("method", method.name))
-        if own.rule is None:
-            raise WindtunnelError(
-                f"population: optimizer '{own.name}' has no update rule of ours, so its steps "
-                "can't be taken for many runs at once; train these runs one at a time"
-            )
-        settings: dict[str, float] = {
-            "weight_decay": 0.0,
-            **own.rule.constants,
-            **{name: getattr(run.recipe, name) for name in own.rule.from_recipe},
-        }
-        kept = {"lr", *settings}
-        settings |= {name: value for name, value in group.items() if name in kept}
-        for parameter in group["params"]:
-            own.rule.check(tuple(parameter.shape))
-            number = numbers.setdefault(own.name, 0)
-            numbers[own.name] += 1
+    for rule, groups in _by_rule(run, model, plan):
+        numbered = ((group, parameter) for group in groups for parameter in group["params"])
+        for number, (group, parameter) in enumerate(numbered):
+            settings = {name: group[name] for name in ("lr", "weight_decay", *rule.constants)}
             found[names[parameter]] = Placed(
-                own.rule, number, settings, gauges[parameter], parameter.detach()
+                rule, number, settings, gauges[parameter], parameter.detach()
             )
     return {name: found[name] for name in names.values()}
+
+
+def _by_rule(
+    run: Run, model: nn.Module, plan: Plan
+) -> Iterator[tuple[UpdateRule, list[dict[str, Any]]]]:
+    """Each rule with the groups that it updates, as the run's own optimizer has them."""
+    method = optimizer_method(run.optimizer)
+    optimizer = method.build(grouped(run, model, plan), run.recipe)
+    parts = optimizer.parts if isinstance(optimizer, SplitOptimizer) else {method.name: optimizer}
+    for name, part in parts.items():
+        own = _method(method, name)
+        if own.rule is None or own.rule.signal is not None:
+            lacks = "has no update rule of ours" if own.rule is None else "asks for a signal"
+            raise WindtunnelError(
+                f"population: optimizer '{own.name}' {lacks}, so its steps can't be taken for "
+                "many runs at once; train these runs one at a time"
+            )
+        recipe = {setting: getattr(run.recipe, setting) for setting in own.rule.from_recipe}
+        # Torch's own classes keep some of these under other names, and all of them as here.
+        yield own.rule, [{**own.rule.constants, **recipe, **group} for group in part.param_groups]
 
 
 @dataclass(slots=True)
@@ -113,6 +119,10 @@ class Slab:
             name: piece.view(-1, *shape)
             for name, shape, piece in zip(self.names, self.shapes, pieces, strict=True)
         }
+
+    def parts_of_state(self, value: Tensor) -> dict[str, Tensor]:
+        """Each parameter's part of a tensor of the state; rows and columns, say, are one's own."""
+        return self.parts(value) if value.shape == self.values.shape else {self.names[0]: value}
 
     def joined(self, gradients: Mapping[str, Tensor]) -> Tensor:
         """The parameters' gradients as one tensor of the shape of `values`."""

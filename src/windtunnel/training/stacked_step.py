@@ -31,6 +31,7 @@ class StackedStep:
         slabs: The parameters.
         alive: (members,) booleans; those whose loss was not finite are frozen.
         clip: (members,) largest global norm; 0 for none.
+        count: Steps taken; a tensor on the device once a capture made it one.
     """
 
     def __init__(
@@ -47,10 +48,7 @@ class StackedStep:
         # Tensors, because a number would be copied to a GPU in every step.
         self._zero, self._one = self.clip.new_zeros(()), self.clip.new_ones(())
         self.alive = torch.ones(len(clip_norms), dtype=torch.bool, device=values.device)
-        # On a GPU a tensor there, so that a captured step counts; on a CPU a number is quicker.
         self.count: int | Tensor = 0
-        if values.device.type != "cpu":
-            self.count = torch.zeros((), dtype=torch.float64, device=values.device)
         self.parameters = self._views()
 
     def __call__(self, batch: Batch, multipliers: Tensor) -> tuple[Tensor, Tensor]:
@@ -107,7 +105,7 @@ class StackedStep:
         self.alive[target] = self.alive[source]
 
     def held(self) -> list[Tensor]:
-        """All that a step changes, but for the count on a CPU."""
+        """All that a step changes, but for the count where it is a number."""
         slabs = [tensor for slab in self.slabs for tensor in (slab.values, *slab.state.values())]
         return [*slabs, self.alive, *([self.count] if isinstance(self.count, Tensor) else [])]
 
