@@ -111,7 +111,7 @@ def test_large_members_are_updated_by_a_kernel_each(
     assert distance(large.losses()[1][:20], small.losses()[1][:20]) < 1e-12
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lion", "muon", "adam-atan2"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd", "lion", "muon", "adam-atan2", "adafactor", "dion", "soap"])
 def test_each_member_equals_its_single_run_in_double_precision(
     optimizer: str, run: Run, family: Family, batches: TokenBatches, tmp_path: Path, double: None
 ) -> None:
@@ -327,7 +327,7 @@ def test_what_members_must_share_is_refused_by_name(
         "scale": [first, first.replace(scale=first.base)],
         "64": [first, first.replace(recipe=first.recipe.replace(batch_units=128))],
         "whole number": [first.replace(recipe=first.recipe.replace(batch_units=60))],
-        "no update rule": [first.replace(optimizer="adafactor")],
+        "looks at the curvature": [first.replace(optimizer="sophia-g")],
     }
     for words, given in other.items():
         with pytest.raises(WindtunnelError, match=words):

@@ -56,10 +56,18 @@ def placed(run: Run, model: nn.Module, plan: Plan) -> dict[str, Placed]:
                 f"population: optimizer '{own.name}' has no update rule of ours, so its steps "
                 "can't be taken for many runs at once; train these runs one at a time"
             )
+        if own.rule.signal is not None:
+            raise WindtunnelError(
+                f"population: optimizer '{own.name}' looks at the curvature between steps, which "
+                "is done for one run alone; train these runs one at a time"
+            )
+        if own.prepare is not None:
+            (group,) = own.prepare([group], run.recipe)
         settings: dict[str, float] = {
             "weight_decay": 0.0,
             **own.rule.constants,
             **{name: getattr(run.recipe, name) for name in own.rule.from_recipe},
+            **(dict(run.recipe.optimizer_settings) if own is method else {}),
         }
         kept = {"lr", *settings}
         settings |= {name: value for name, value in group.items() if name in kept}
