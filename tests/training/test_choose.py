@@ -66,7 +66,7 @@ def test_why_there_is_no_population_is_said(
     choice = choose(others, family=family, batches=batches)
     assert choice.population is None
     assert choice.population_seconds is None
-    assert "asks for a signal" in choice.reason
+    assert "looks at the curvature" in choice.reason
     short = [run.replace(scale=run.scale.replace(units=64)) for run in runs]
     assert "hardly any steps" in choose(short, family=family, batches=batches).reason
     monkeypatch.setattr(choose_module, "LONG_STEP_SECONDS", 0.0)

@@ -332,7 +332,7 @@ def test_what_members_must_share_is_refused_by_name(
         "scale": [first, first.replace(scale=first.base)],
         "64": [first, first.replace(recipe=first.recipe.replace(batch_units=128))],
         "whole number": [first.replace(recipe=first.recipe.replace(batch_units=60))],
-        "asks for a signal": [first.replace(optimizer="sophia-g")],
+        "looks at the curvature": [first.replace(optimizer="sophia-g")],
     }
     for words, given in other.items():
         with pytest.raises(WindtunnelError, match=words):

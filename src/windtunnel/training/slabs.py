@@ -69,10 +69,10 @@ def _by_rule(
     for name, part in parts.items():
         own = _method(method, name)
         if own.rule is None or own.rule.signal is not None:
-            lacks = "has no update rule of ours" if own.rule is None else "asks for a signal"
+            why = "has no update rule of ours" if own.rule is None else "looks at the curvature"
             raise WindtunnelError(
-                f"population: optimizer '{own.name}' {lacks}, so its steps can't be taken for "
-                "many runs at once; train these runs one at a time"
+                f"population: optimizer '{own.name}' {why}, which can't be done for many runs at "
+                "once; train these runs one at a time"
             )
         recipe = {setting: getattr(run.recipe, setting) for setting in own.rule.from_recipe}
         # Torch's own classes keep some of these under other names, and all of them as here.
