@@ -71,8 +71,8 @@ def _by_rule(
         if own.rule is None or own.rule.signal is not None:
             why = "has no update rule of ours" if own.rule is None else "looks at the curvature"
             raise WindtunnelError(
-                f"population: optimizer '{own.name}' {why}, which can't be done for many runs at "
-                "once; train these runs one at a time"
+                f"population: optimizer '{own.name}' {why}, so its steps can't be taken for "
+                "many runs at once; train these runs one at a time"
             )
         recipe = {setting: getattr(run.recipe, setting) for setting in own.rule.from_recipe}
         # Torch's own classes keep some of these under other names, and all of them as here.
