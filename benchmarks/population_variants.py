@@ -94,7 +94,11 @@ def captured_single(case: Case, device: torch.device) -> Stepper:
     with torch.cuda.graph(graph):
         step()
 
+    # A replay writes where all of these were; let go, their memory would be another's.
+    kept = (trainee, optimizer, peaks, multiplier)
+
     def steps(count: int) -> None:
+        assert kept, "the graph's tensors live as long as its steps"
         for k in range(count):
             arrays = to_device(batches.training(k, 0, case.sequences), device)
             for held, value in zip(static, arrays, strict=True):
