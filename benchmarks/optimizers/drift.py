@@ -81,7 +81,10 @@ def page(measured: list[Line], missing: int, where: str) -> str:
             *(f"| {one} |" for one in rows),
             "",
             f"Of {len(known)} optimizers, the drift's range holds 0 for {still}, and its size is "
-            f"at most {NEAR:g} for {near}.",
+            f"at most {NEAR:g} for {near}. Of the {len(measured) - len(known)} whose bowls are too "
+            "flat for that, the best rate tried moves by at most "
+            f"{max((moved(line) for line in measured if line.drift is None), default=0.0):.2g} "
+            "octaves over all widths.",
             "",
             f"Measured on: {where}.",
             "",
@@ -91,14 +94,25 @@ def page(measured: list[Line], missing: int, where: str) -> str:
     )
 
 
+def moved(line: Line) -> float:
+    """Octaves between the best rates at all widths."""
+    rates = [sweep.optimum.log2_value for sweep in line.sweeps.values()]
+    return max(rates) - min(rates) if rates else 0.0
+
+
+def best_at(line: Line, width: int) -> str:
+    """The best rate at one width, or the best of those tried where the bowl is too flat."""
+    if width not in line.sweeps:
+        return "missing"
+    optimum = line.sweeps[width].optimum
+    if not math.isfinite(optimum.se):
+        return f"{optimum.log2_value:.0f} (flat)"
+    return f"{optimum.log2_value:.2f} ± {optimum.se:.2f}"
+
+
 def row(line: Line) -> list[str]:
     """One optimizer's cells."""
-    best = [
-        "missing"
-        if width not in line.sweeps
-        else f"{line.sweeps[width].optimum.log2_value:.2f} ± {line.sweeps[width].optimum.se:.2f}"
-        for width in SETTING.widths
-    ]
+    best = [best_at(line, width) for width in SETTING.widths]
     drift = "none"
     if line.drift is not None:
         low, high = line.drift.ci90
