@@ -53,7 +53,7 @@ def carry_out_comparison(
     methods = list(open_methods(spec, folder, workers=workers))
     for method in methods:
         carry_out_method(method, progress)
-    table = finished_runs(methods, str(folder / RUNS_FILE))
+    table = finished_runs(methods, f"{folder.name}/{RUNS_FILE}")
     write_atomically(folder / RUNS_FILE, runs_csv(table))
     (along, size), *_ = [*spec.trend.items(), (None, None)]
     found = compare_methods(
