@@ -13,10 +13,12 @@ import pytest
 import yaml
 
 from windtunnel import cli
+from windtunnel.optimizers import optimizer_names
 from windtunnel.schedules import SCHEDULES
 from windtunnel.schedules.decay_shapes import SHAPES
 from windtunnel.schedules.settings import FROM_RECIPE
 from windtunnel.spec import SearchSpec
+from windtunnel.studies.comparison.spec import load_comparison
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -102,3 +104,18 @@ def test_the_study_files_of_the_page_on_searching_are_understood() -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / "search.md").read_text(), flags=re.DOTALL)
     found = [SearchSpec.model_validate(yaml.safe_load(block)["search"]) for block in blocks]
     assert [search.policy.name for search in found] == ["asha"]
+
+
+def test_the_optimizers_page_names_every_optimizer_and_its_own_one_works() -> None:
+    names = run_blocks("optimizers.md")
+    assert names["METHOD"].name == "sign-momentum"
+    rows = [line for line in page("optimizers.md").splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall("`([a-z0-9-]+)`", row.split("|")[1])}
+    assert named == set(optimizer_names())
+
+
+def test_the_comparison_file_of_the_page_is_understood(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", page("compare.md"), flags=re.DOTALL)
+    path = tmp_path / "compare.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert list(load_comparison(path).methods) == ["adamw", "lion", "mine"]

@@ -56,6 +56,7 @@ def compare(
     """Which method is better, by how much, how sure, and does it hold as the model grows?"""
     from windtunnel.comparing.words import comparison_words
 
+    trained: Path | None = None
     if Path(runs).suffix in (".yaml", ".yml"):
         of_table = {
             "--baseline": baseline,
@@ -67,7 +68,8 @@ def compare(
         for option, value in of_table.items():
             if value:
                 raise WindtunnelError(f"{option}: is for a table of runs; {runs} says it itself")
-        found = _carry_out(Path(runs), folder, workers, as_json)
+        trained = folder or Path(runs).with_suffix("")
+        found = _carry_out(Path(runs), trained, workers, as_json)
     elif folder is not None or workers is not None:
         option = "--folder" if folder is not None else "--workers"
         raise WindtunnelError(f"{option}: {runs} is a table of finished runs; nothing is trained")
@@ -75,7 +77,10 @@ def compare(
         found = _read(runs, baseline, columns, where, effect or "0.5", target)
     if plot is not None:
         _draw(found, plot)
-    show(found.to_json(), "\n".join(comparison_words(found)), as_json)
+    words = comparison_words(found)
+    if trained is not None:
+        words.append(f"The page: {trained / 'comparison.html'}")
+    show(found.to_json(), "\n".join(words), as_json)
     end_with(found.overall)
 
 
@@ -108,15 +113,13 @@ def _read(
     return compare_methods(table, baseline, effect=_effect(effect), along=along, target=size)
 
 
-def _carry_out(
-    path: Path, folder: Path | None, workers: int | None, as_json: bool
-) -> MethodComparison:
+def _carry_out(path: Path, folder: Path, workers: int | None, as_json: bool) -> MethodComparison:
     from windtunnel.studies.comparison.carry_out import carry_out_comparison
     from windtunnel.studies.comparison.spec import load_comparison
 
     spec = load_comparison(path)
     with progress_bar(as_json) as progress:
-        return carry_out_comparison(spec, folder or path.with_suffix(""), progress, workers=workers)
+        return carry_out_comparison(spec, folder, progress, workers=workers)
 
 
 def _effect(text: str) -> float:

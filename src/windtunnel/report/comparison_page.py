@@ -15,6 +15,13 @@ from windtunnel.report.markup import Markup, tag
 from windtunnel.report.page import figure_section, render_page
 from windtunnel.report.tables import Column, table
 
+_MANY = 4  # methods beside the baseline; above it their verdicts are put together
+_GROUPS = {
+    "better": "Better than {baseline} at the largest scale, by loss: {names}.",
+    "worse": "Worse than {baseline} at the largest scale, by loss: {names}.",
+    "no difference shown": "No difference from {baseline} is shown for {names}.",
+    "cannot say": "Nothing can be said of {names}.",
+}
 _CAPTIONS = {
     "differences": (
         "How much higher or lower is the loss?",
@@ -41,14 +48,14 @@ def comparison_page(found: MethodComparison, title: str) -> str:
         found: What was found.
         title: What was compared.
     """
-    verdicts = [verdict_sentence(found, cell, one) for cell, one in found.headlines]
+    lead = _lead(found)
     header = tag(
         "header",
         tag("h1", title),
         tag("p", f"Made {moment(datetime.now(UTC).isoformat(timespec='seconds'))}.", class_="made"),
-        *(tag("p", sentence.replace(" %", "\u00a0%"), class_="lead") for sentence in verdicts),
+        *(tag("p", sentence.replace(" %", "\u00a0%"), class_="lead") for sentence in lead),
     )
-    beside = [line for line in comparison_words(found) if line not in verdicts]
+    beside = [line for line in comparison_words(found) if line not in lead]
     said = tag(
         "section",
         tag("h2", "What else is to be known"),
@@ -59,6 +66,19 @@ def comparison_page(found: MethodComparison, title: str) -> str:
         (header, *_pictures(found), said, _cells(found), _tuning(found)),
         "Written by Windtunnel. This file works offline.",
     )
+
+
+def _lead(found: MethodComparison) -> list[str]:
+    """A sentence a method, or one a verdict where they are many."""
+    if len(found.headlines) <= _MANY:
+        return [verdict_sentence(found, cell, one) for cell, one in found.headlines]
+    sentences = []
+    for verdict in dict.fromkeys(one.verdict for _, one in found.headlines):
+        those = [one for _, one in found.headlines if one.verdict == verdict]
+        those.sort(key=lambda one: 0.0 if one.difference is None else one.difference.mean or 0.0)
+        names = ", ".join(f"{one.method} ({_percent(one).split(' ')[0]} %)" for one in those)
+        sentences.append(_GROUPS[verdict].format(baseline=found.baseline, names=names))
+    return sentences
 
 
 def _pictures(found: MethodComparison) -> list[Markup]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import random
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from windtunnel.comparing.compare_methods import compare_methods
+from windtunnel.comparing.compare_methods import CellVerdicts, compare_methods
 from windtunnel.comparing.reading import read_method_runs
 from windtunnel.errors import WindtunnelError
 from windtunnel.laws.reading.file import read_raw
+from windtunnel.report.comparison_page import comparison_page
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.studies.comparison.carry_out import carry_out_comparison
@@ -66,6 +68,10 @@ def law(known_law: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return known_law
 
 
+def twice(cell: CellVerdicts) -> CellVerdicts:
+    return dataclasses.replace(cell, methods=3 * cell.methods)
+
+
 def test_a_faster_method_and_a_copy_come_out_as_they_are(
     path: Path, law: Any, quiet: StudyProgress
 ) -> None:
@@ -82,6 +88,11 @@ def test_a_faster_method_and_a_copy_come_out_as_they_are(
     page = (folder / "comparison.html").read_text(encoding="utf-8")
     assert "lion is better than adamw at width 64" in page
     assert page.count("<svg") == 3
+    many = comparison_page(
+        dataclasses.replace(found, cells=tuple(twice(cell) for cell in found.cells)), "many"
+    )
+    assert "Better than adamw at the largest scale, by loss: lion (-" in many
+    assert "No difference from adamw is shown for sgd (" in many
 
     # Nothing is trained twice, and the table that was written says the same.
     trained = len(law.trained)
