@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,10 @@ from typing import Any
 import yaml
 from committed import environment, footer, write
 
+from windtunnel.studies.quickstart import quickstart
+
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "own_loop.py"
+VALIDATION = 512  # sequences, as the example has it
 COMMAND = [sys.executable, "-c", "from windtunnel.cli import main; main()"]
 Table = dict[tuple[int, int, float, int], float | None]
 
@@ -76,7 +80,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         ours, own = Path(scratch, "ours"), Path(scratch, "own")
         own.mkdir()
-        windtunnel("quickstart", "--folder", str(ours), "--minutes", options.minutes)
+        quickstart(ours, minutes=float(options.minutes))
+        text = (ours / "study.yaml").read_text()
+        (ours / "study.yaml").write_text(
+            re.sub("validation_sequences: [0-9]+", f"validation_sequences: {VALIDATION}", text)
+        )
+        windtunnel("run", str(ours))
         command_study(ours, own)
         windtunnel("run", str(own))
         one, other = table(ours, "mup"), table(own, "own")
@@ -99,8 +108,8 @@ def main() -> None:
     lines = [
         "# The quickstart through a training script of one's own",
         "",
-        f"`windtunnel quickstart --minutes {options.minutes}` and the same study with "
-        "`run: examples/own_loop.py`: "
+        f"The quickstart's study for {options.minutes} minutes, with {VALIDATION} validation "
+        "sequences as the script has it, and the same study with `run: examples/own_loop.py`: "
         f"{found['shared']} runs are in both tables (of {found['runs_ours']} under muP and of "
         f"{found['runs_own']}), and {equal} of them have the same loss to the bit; the largest "
         f"difference is {found['largest_difference']:.3g}.",

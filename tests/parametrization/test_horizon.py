@@ -17,7 +17,11 @@ from windtunnel.parametrization.horizon import (
 from windtunnel.scale import Geometry, Recipe
 
 RECIPE = Recipe(lr=0.01, batch_units=64, beta1=0.98, beta2=0.99, eps=1e-6)
-NUMBERS = [f.name for f in dataclasses.fields(Recipe) if not f.name.startswith("schedule")]
+NUMBERS = [
+    f.name
+    for f in dataclasses.fields(Recipe)
+    if not f.name.startswith("schedule") and not f.name.endswith("_settings")
+]
 
 
 def numbers(recipe: Recipe) -> list[float]:

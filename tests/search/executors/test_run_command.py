@@ -210,7 +210,7 @@ def test_too_much_ends_it_and_its_last_words_are_told(
     carry: Carry, limits: dict[str, Any], says: str
 ) -> None:
     script = (
-        "import time\nheld = bytearray(b'x' * 200_000_000)\nprint('some output', flush=True)\n"
+        "import time\nprint('some output', flush=True)\nheld = bytearray(b'x' * 200_000_000)\n"
         "for _ in range(100):\n    time.sleep(0.2)\n"
     )
     with pytest.raises(WindtunnelError, match=says):
