@@ -34,6 +34,7 @@ FAMILY = GPTFamily(vocabulary_size=256, head_size=16)
 TEXT = torch.tensor(list(inspect.getsource(argparse).encode()))
 # Where nothing divides gradients by their size, seeds scatter more.
 SEEDS = {"sgd": 16}
+FOUND = RESULTS / "optimizer_checks.json"  # rows of optimizers that aren't asked for are kept
 DRIFT = RESULTS / "optimizer_drift.json"
 
 
@@ -118,6 +119,9 @@ def main() -> None:
     for name in options.optimizers:
         rows.append(row(name))
         print(rows[-1], flush=True)
+    known = read(FOUND)["rows"] if FOUND.exists() else []
+    rows += [old for old in known if old["optimizer"] not in options.optimizers]
+    rows.sort(key=lambda one: str(one["optimizer"]))
     print(page(rows))
     if options.write:
         write("optimizer_checks", {"rows": rows}, page(rows))

@@ -8,14 +8,18 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 pytest.importorskip("torch")
 
 from windtunnel.data import TokenBatches, default_cache, open_corpus
 from windtunnel.models import build_family
+from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.search.executors.run_command import run_command
 from windtunnel.spec import DataSpec, StudySpec
+from windtunnel.studies.policy_tune import policy_tune
+from windtunnel.studies.study import open_study
 from windtunnel.training.loop import train
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_loop.py"
@@ -71,3 +75,43 @@ def test_the_same_losses_bit_for_bit(
     assert said[:-1] == logged
     assert (theirs["loss"], theirs["units"]) == (ours.loss, ours.units)
     assert theirs["params_non_embedding"] == ours.params_non_embedding
+
+
+def test_a_study_through_it_gives_the_same_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search through the script finds what the search through our loop finds, to the bit."""
+    monkeypatch.setenv("WINDTUNNEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    text, draw = tmp_path / "text.jsonl", random.Random(0)
+    documents = ["".join(draw.choices("abcdefgh ", k=2000)) for _ in range(150)]
+    text.write_text("".join(json.dumps({"text": d}) + "\n" for d in documents), encoding="utf-8")
+    shared = {
+        "base": {"width": 32, "depth": 2, "tokens": 10_240},
+        "ladder": {"width": [16], "depth": 2, "tokens": [10_240]},
+        "target": {"width": 64, "depth": 2, "tokens": 40_960},
+        "recipe": {"batch": 1024},
+        "workers": 2,
+        "search": {
+            "hyperparameters": {"lr": {"low": 0.004, "high": 0.06}},
+            "policy": {"name": "random", "options": {"trials": 3}},
+        },
+    }
+    command = f"{sys.executable} {EXAMPLE} --width {{width}} --tokens {{tokens}} --lr {{lr}}"
+    sides = {
+        "ours": {
+            "family": {"name": "gpt", "options": {"head_size": 8}},
+            "data": {"source": str(text), "sequence_length": 64, "validation_sequences": 512},
+            "device": "cpu",
+        },
+        "script": {"run": f"{command} --seed {{seed}} --text {text}"},
+    }
+    tables = {}
+    for name, own in sides.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "study.yaml").write_text(yaml.safe_dump(shared | own), encoding="utf-8")
+        found = policy_tune(open_study(folder), StudyProgress(quiet=True))
+        tables[name] = found["sweeps"][0]["points"], found["recommended"]
+    assert tables["ours"] == tables["script"]
+    assert len(tables["ours"][0]) == 3

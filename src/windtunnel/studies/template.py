@@ -35,7 +35,7 @@ device: auto                # auto, cpu, cuda or cuda:1
 precision: fp32             # or bf16
 
 rule: mup                   # one that `windtunnel rules` lists, or a file of yours: ./mine.toml
-optimizer: adamw            # or sgd, adafactor, adam-atan2, muon
+optimizer: adamw            # or muon, soap, lion ... (docs/optimizers.md)
 seed: $seed
 
 base: {width: $base_width, depth: $depth, tokens: $longest}      # hyperparameters are quoted here
