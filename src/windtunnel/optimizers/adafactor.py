@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,17 +51,18 @@ def update(
 
     floor, least = settings["floor"], settings["least_size"]
     share = at.step ** -settings["decay_power"]
-    square = gradient * gradient
     after: State
     if "square" in state:
-        estimate = state["square"] + (square - state["square"]) * share
+        estimate = state["square"] + (gradient * gradient - state["square"]) * share
         after = {"square": estimate}
     else:
-        rows = state["rows"] + (square.mean(-1, keepdim=True) - state["rows"]) * share
-        columns = state["columns"] + (square.mean(-2, keepdim=True) - state["columns"]) * share
+        rows, columns = (
+            state[name] + (_mean_square(gradient, (axis,)) - state[name]) * share
+            for name, axis in (("rows", -1), ("columns", -2))
+        )
         after = {"rows": rows, "columns": columns}
-        estimate = rows * columns / _at_least(rows.mean(-2, keepdim=True), floor)
-    direction = gradient / _at_least(estimate, floor * floor).sqrt()
+        estimate = rows / _at_least(rows.mean(-2, keepdim=True), floor) * columns
+    direction = gradient * _at_least(estimate, floor * floor).rsqrt()
     clipped = _at_least(_rms(direction, at) / settings["clip"], 1.0)
     lr = settings["lr"]
     exact = torch.float64
@@ -68,13 +70,21 @@ def update(
     rate = torch.minimum(torch.as_tensor(lr, dtype=exact).to(limit), limit).to(parameter)
     rate = rate * _at_least(_rms(parameter, at), least)
     decayed = parameter * (1 - lr * settings["weight_decay"])
-    return decayed - rate / clipped * direction, after
+    return decayed.addcmul(direction, rate / clipped, value=-1), after
 
 
 def _rms(tensor: Tensor, at: At) -> Tensor:
-    if not at.axes:
-        return tensor.abs()
-    return tensor.square().mean(at.axes, keepdim=True).sqrt()
+    return _mean_square(tensor, at.axes).sqrt() if at.axes else tensor.abs()
+
+
+def _mean_square(tensor: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """Through a norm, which makes no tensor of squares."""
+    import torch
+
+    count = math.prod(tensor.shape[axis] for axis in axes)
+    norm = torch.linalg.vector_norm(tensor, dim=axes, keepdim=True)
+    squared: Tensor = norm.square() / count
+    return squared
 
 
 def _at_least(tensor: Tensor, least: Any) -> Tensor:
