@@ -40,7 +40,10 @@ def update(
     mean = first / (1 - beta1**at.step)
     root = settings["ratio"] * (second / (1 - beta2**at.step)).sqrt()
     decayed = parameter * (1 - lr * settings["weight_decay"])
-    updated = decayed - lr * settings["scale"] * mean.atan2(root)
+    # The root is never negative, so the angle is that of the quotient, which compiles to half
+    # of the time; where both are zero it is zero, and what is no number stays none.
+    angle = (mean / root).atan().where(mean != 0, mean)
+    updated = decayed - lr * settings["scale"] * angle
     return updated, {"first": first, "second": second}
 
 
