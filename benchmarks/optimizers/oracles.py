@@ -31,6 +31,7 @@ from committed import environment, footer, write
 
 from windtunnel.optimizers import optimizer_method, optimizer_names
 from windtunnel.optimizers.classes.rule_optimizer import RuleOptimizer
+from windtunnel.training.memory import keep_freed_memory
 
 LR, DECAY, STEPS, SIDE = 0.01, 0.1, 20, 24
 EQUAL = 1e-10
@@ -211,6 +212,7 @@ def main() -> None:
     options = parser.parse_args()
     sys.path.append(str(options.oracles))
     torch.set_num_threads(1)
+    keep_freed_memory()  # as workers do, or both sides' times are those of page faults
     rows = []
     for name, oracle in oracles().items():
         far, ratio = difference(name, oracle), time_ratio(name, oracle)
