@@ -268,7 +268,10 @@ def test_in_lower_precision_it_comes_out_near(
 
 
 @every_rule
-def test_eight_members_together_step_as_each_alone(method: OptimizerMethod) -> None:
+@pytest.mark.parametrize(("dtype", "near"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
+def test_eight_members_together_step_as_each_alone(
+    method: OptimizerMethod, dtype: torch.dtype, near: float
+) -> None:
     """With a rate, a decay and every constant that is not shared of their own."""
     rule, members = rule_of(method), 8
     random = np.random.default_rng(6)
@@ -278,7 +281,7 @@ def test_eight_members_together_step_as_each_alone(method: OptimizerMethod) -> N
     for shape in shapes_of(rule):
         given = [problem(shape, 1.0, seed=10 + member) for member in range(members)]
         starts, gradients = (np.stack(part) for part in zip(*given, strict=True))
-        stacked = nn.Parameter(torch.as_tensor(starts.copy()))
+        stacked = nn.Parameter(torch.as_tensor(starts).to(dtype, copy=True))
         together = RuleOptimizer(
             [stacked],
             rule,
@@ -287,7 +290,13 @@ def test_eight_members_together_step_as_each_alone(method: OptimizerMethod) -> N
         )
         found = stepped(together, stacked, gradients.swapaxes(0, 1))
         for member in range(members):
-            alone = nn.Parameter(torch.tensor(starts[member]))
+            alone = nn.Parameter(torch.tensor(starts[member], dtype=dtype))
             settings = {name: float(values[member]) for name, values in spread.items()}
             expected = stepped(RuleOptimizer([alone], rule, **settings), alone, gradients[member])
-            assert distance(found[member], expected) < 1e-12
+            assert distance(found[member], expected) < near
+
+
+def test_a_population_in_bfloat16_is_refused() -> None:
+    rule = rule_of(optimizer_method("lion"))
+    with pytest.raises(WindtunnelError, match="have to be float32, not torch"):
+        RuleOptimizer([nn.Parameter(torch.zeros(2, 3).bfloat16())], rule, members=2)

@@ -40,8 +40,9 @@ class Signal:
 
     Attributes:
         kind: What it is made of: `sampled-labels`, the gradient of the mean loss of a fresh
-            batch against labels drawn from the model's own predictions; or `hessian-vector`, the
-            product of the Hessian and the probe that `torch.optim.Optimizer.probe` gave.
+            batch against labels drawn from the model's own predictions; or `hessian-vector`,
+            `v * (H v)` for the mean loss' Hessian and a normal v. Our loop makes it
+            (`training.signal`); another puts it where gradients are and calls `observe`.
         every: Steps from one to the next, the first after the step of that number.
         observe: From state, signal and settings to the new state.
     """

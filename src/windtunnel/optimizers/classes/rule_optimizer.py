@@ -35,7 +35,8 @@ class RuleOptimizer(Optimizer):
         lr: Learning rate.
         weight_decay: Coupled with the rate, as torch's AdamW has it.
         members: Size of the population axis that leads every parameter; None for no population.
-            Settings may then be tensors of that size.
+            Settings may then be tensors of that size. Parameters are float32 or float64: a
+            decay of .999 is 1 in bfloat16.
         compiled: Whether large parameters on a CPU are updated by compiled code, where the rule is
             elementwise and there is no population; it rounds otherwise in the last digit. None
             for: where there is a C++ compiler, and 10 million parameters.
@@ -84,10 +85,16 @@ class RuleOptimizer(Optimizer):
         """Add a group.
 
         Raises:
-            WindtunnelError: The rule can't update a parameter of that shape.
+            WindtunnelError: The rule can't update a parameter of that shape, or a population's is
+                of low precision.
         """
         super().add_param_group(param_group)
         for parameter in self.param_groups[-1]["params"]:
+            if self.members is not None and parameter.dtype.itemsize < 4:
+                raise WindtunnelError(
+                    f"optimizer: a population's parameters have to be float32, not "
+                    f"{parameter.dtype}; train in bfloat16 by autocast"
+                )
             self.rule.check(tuple(parameter.shape[self.members is not None :]))
 
     @torch.no_grad()
@@ -159,7 +166,10 @@ class RuleOptimizer(Optimizer):
             return {name: group[name] for name in names}
         shape = (self.members, *(1 for _ in parameter.shape[1:]))
         return {
-            name: value.reshape(shape) if isinstance(value, Tensor) and value.ndim else value
+            # In the parameter's precision, or arithmetic would end in the wider of the two.
+            name: value.reshape(shape).to(parameter)
+            if isinstance(value, Tensor) and value.ndim
+            else value
             for name in names
             for value in (cast(Any, group[name]),)
         }
