@@ -12,6 +12,7 @@ from windtunnel.laws.reading.given import Column, flag, given_column, listed
 from windtunnel.laws.reading.headings import Heading, parse_heading
 from windtunnel.laws.reading.metric_columns import choose_metric
 from windtunnel.laws.reading.named_columns import choose_named
+from windtunnel.laws.sweeps.columns import take_choice
 from windtunnel.laws.sweeps.names import AXES, SETTINGS, STATUS
 
 _SAID = "the heading says it"
@@ -78,17 +79,7 @@ def choose_columns(
         if name in given:
             continue
         choice = _choose(name, headings, numbers)
-        if len(choice.best) > 1:
-            raise WindtunnelError(
-                f"{source}: which column is {name}: {listed(choice.best)}? Add "
-                f"{flag(name, choice.best[0])}"
-            )
-        if choice.best:
-            aside = f"; not {listed(choice.others)}" if choice.others else ""
-            heading = choice.best[0]
-            chosen[name] = Column(
-                heading, headings.pop(heading), choice.reason + aside, given=False
-            )
+        take_choice(name, choice, headings, chosen, source)
     for name, what in (
         ("method", "the methods' names"),
         ("seed", "seeds, which pair the runs"),

@@ -21,14 +21,7 @@ from windtunnel.laws.reading.cells import parse_cells
 from windtunnel.laws.reading.given import Column, flag
 from windtunnel.laws.reading.raw import RawTable
 from windtunnel.laws.solver import Array
-from windtunnel.laws.sweeps.run_cells import (
-    all_columns,
-    check_amounts,
-    ends_of,
-    texts_of,
-    values_of,
-)
-from windtunnel.laws.where import rows_where
+from windtunnel.laws.sweeps.run_cells import check_amounts, ended_rows
 
 _STAGES: Mapping[str, Stage] = {
     "": "final",
@@ -59,15 +52,8 @@ def read_method_runs(
     """
     read = {heading: parse_cells(cells) for heading, cells in raw.columns.items()}
     chosen = choose_columns(read, given, raw.source)
-    values, uses, metric = values_of(raw, chosen, read, TEXTS)
-    texts = {n: texts_of(raw.columns[chosen[n].heading]) for n in TEXTS if n in chosen}
-    kept = np.ones(raw.lines.size, dtype=bool)
-    if where is not None:
-        kept = rows_where(all_columns(raw, chosen, read, values, texts, metric, uses), where)
-    ended, diverged, remarks = ends_of(raw, chosen["loss"], values["loss"], texts.get("status"))
-    rows: list[int] = np.flatnonzero(kept & ended).tolist()
-    if not rows:
-        raise WindtunnelError(f"{raw.source}: no row has a result; {' '.join(remarks)}")
+    found = ended_rows(raw, chosen, read, TEXTS, where)
+    values, texts, rows = found.values, found.texts, found.rows
     sizes = [name for name in SIZES if name in chosen]
     if not {"width", "depth"} & set(sizes) and "params" in chosen:
         sizes.append("params")
@@ -82,7 +68,7 @@ def read_method_runs(
             scale={name: float(values[name][row]) for name in sizes},
             units=float(values[length][row]) if length else 1.0,
             seed=texts["seed"][row],
-            loss=math.inf if diverged[row] else float(values["loss"][row]),
+            loss=math.inf if found.diverged[row] else float(values["loss"][row]),
             settings=_settings(settings, values, row),
             stage=_stage(raw, chosen.get("stage"), texts.get("stage"), row),
             workload=texts["workload"][row] if "workload" in texts else "",
@@ -90,7 +76,9 @@ def read_method_runs(
         )
         for row in rows
     )
-    return MethodRuns(raw.source, runs, length or "runs", metric, tuple(uses), tuple(remarks))
+    return MethodRuns(
+        raw.source, runs, length or "runs", found.metric, tuple(found.uses), tuple(found.remarks)
+    )
 
 
 def _named(raw: RawTable, column: Column, names: Sequence[str], row: int) -> str:

@@ -76,17 +76,7 @@ def choose_sweep_columns(
         if not choice.best and name in _IN_SECTIONS:
             last = {t: parse_heading(re.split(r"[./]", t)[-1]) for t in headings}
             choice = _choose(name, last, numbers)
-        if len(choice.best) > 1:
-            raise WindtunnelError(
-                f"{source}: which column is {name}: {listed(choice.best)}? Add "
-                f"{flag(name, choice.best[0])}"
-            )
-        if choice.best:
-            aside = f"; not {listed(choice.others)}" if choice.others else ""
-            heading = choice.best[0]
-            chosen[name] = Column(
-                heading, headings.pop(heading), choice.reason + aside, given=False
-            )
+        take_choice(name, choice, headings, chosen, source)
     for name, what in (("lr", "a learning rate"), ("loss", "a loss")):
         if name not in chosen:
             raise WindtunnelError(
@@ -99,6 +89,29 @@ def choose_sweep_columns(
             f"{flag('width', 'HEADING')}. There are {listed(list(numbers))}"
         )
     return chosen
+
+
+def take_choice(
+    name: str,
+    choice: Choice,
+    headings: dict[str, Heading],
+    chosen: dict[str, Column],
+    source: str,
+) -> None:
+    """Move the one best heading from those that are left to those that are chosen.
+
+    Raises:
+        WindtunnelError: Several are as good: the user has to choose.
+    """
+    if len(choice.best) > 1:
+        raise WindtunnelError(
+            f"{source}: which column is {name}: {listed(choice.best)}? Add "
+            f"{flag(name, choice.best[0])}"
+        )
+    if choice.best:
+        aside = f"; not {listed(choice.others)}" if choice.others else ""
+        heading = choice.best[0]
+        chosen[name] = Column(heading, headings.pop(heading), choice.reason + aside, given=False)
 
 
 def _given(name: str, text: str, numbers: Mapping[str, Numbers | None], source: str) -> Column:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,63 @@ from windtunnel.laws.reading.raw import Cells, RawTable
 from windtunnel.laws.solver import Array
 from windtunnel.laws.sweeps.names import DIVERGED, UNFINISHED
 from windtunnel.laws.table import ColumnUse, Metric, RunTable
+from windtunnel.laws.where import rows_where
 
 _NO_TEXT = frozenset({"", "-", "--", "na", "n/a", "null", "none", "<na>"})
+
+
+@dataclass(frozen=True, slots=True)
+class EndedRows:
+    """The rows of a table that have a result, as amounts and texts by our names.
+
+    Attributes:
+        values: (n,) of every chosen column of numbers, of all rows.
+        texts: Of every chosen column of texts.
+        metric: What the loss is.
+        uses: What became of each column.
+        diverged: (n,) whether a row's run diverged.
+        rows: Which rows have a result and are kept.
+        remarks: What was left out, in sentences for people.
+    """
+
+    values: dict[str, Array]
+    texts: dict[str, tuple[str, ...]]
+    metric: Metric
+    uses: list[ColumnUse]
+    diverged: NDArray[np.bool_]
+    rows: list[int]
+    remarks: list[str]
+
+
+def ended_rows(
+    raw: RawTable,
+    chosen: Mapping[str, Column],
+    read: Mapping[str, Numbers | None],
+    texts: Collection[str],
+    where: str | None,
+) -> EndedRows:
+    """Find the rows that have a result.
+
+    Args:
+        raw: Cells by heading.
+        chosen: Columns by our names.
+        read: Cells as numbers, by heading.
+        texts: Names whose columns are texts.
+        where: Rows to keep, such as `optimizer==adamw`.
+
+    Raises:
+        WindtunnelError: A cell is wrong, or no row has a result; the message has the place.
+    """
+    values, uses, metric = values_of(raw, chosen, read, texts)
+    said = {n: texts_of(raw.columns[chosen[n].heading]) for n in texts if n in chosen}
+    kept = np.ones(raw.lines.size, dtype=bool)
+    if where is not None:
+        kept = rows_where(all_columns(raw, chosen, read, values, said, metric, uses), where)
+    ended, diverged, remarks = ends_of(raw, chosen["loss"], values["loss"], said.get("status"))
+    rows: list[int] = np.flatnonzero(kept & ended).tolist()
+    if not rows:
+        raise WindtunnelError(f"{raw.source}: no row has a result; {' '.join(remarks)}")
+    return EndedRows(values, said, metric, uses, diverged, rows, remarks)
 
 
 def values_of(

@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from windtunnel.errors import WindtunnelError
 from windtunnel.laws.reading.cells import Numbers, parse_cells
 from windtunnel.laws.reading.given import Column
 from windtunnel.laws.reading.raw import RawTable
 from windtunnel.laws.sweeps.columns import choose_sweep_columns
 from windtunnel.laws.sweeps.names import AXES, SETTINGS, TEXTS
-from windtunnel.laws.sweeps.run_cells import (
-    all_columns,
-    check_amounts,
-    ends_of,
-    texts_of,
-    values_of,
-)
+from windtunnel.laws.sweeps.run_cells import check_amounts, ended_rows, texts_of
 from windtunnel.laws.table import ColumnUse, Metric
-from windtunnel.laws.where import rows_where
 
 _LENGTHS = ("tokens", "images", "steps")
 _MOST_KINDS = 12  # distinct values of a column that may still be a setting nobody named
@@ -92,15 +82,8 @@ def read_tuning_table(
     """
     read = {heading: parse_cells(cells) for heading, cells in raw.columns.items()}
     chosen = choose_sweep_columns(read, given, raw.source)
-    values, uses, metric = values_of(raw, chosen, read, TEXTS)
-    texts = {name: texts_of(raw.columns[chosen[name].heading]) for name in TEXTS if name in chosen}
-    kept = np.ones(raw.lines.size, dtype=bool)
-    if where is not None:
-        kept = rows_where(all_columns(raw, chosen, read, values, texts, metric, uses), where)
-    ended, diverged, remarks = ends_of(raw, chosen["loss"], values["loss"], texts.get("status"))
-    rows: list[int] = np.flatnonzero(kept & ended).tolist()
-    if not rows:
-        raise WindtunnelError(f"{raw.source}: no row has a result; {' '.join(remarks)}")
+    found = ended_rows(raw, chosen, read, TEXTS, where)
+    values, texts, rows = found.values, found.texts, found.rows
     axes = [name for name in AXES if name in chosen]
     for name in ("lr", *axes, *(name for name in SETTINGS if name in chosen)):
         check_amounts(raw, name, chosen[name], values[name], rows, above_zero=name not in SETTINGS)
@@ -109,7 +92,7 @@ def read_tuning_table(
             line=int(raw.lines[row]),
             scale={name: float(values[name][row]) for name in axes},
             lr=float(values["lr"][row]),
-            loss=None if diverged[row] else float(values["loss"][row]),
+            loss=None if found.diverged[row] else float(values["loss"][row]),
             seed=_at(texts, "seed", row),
             settings={name: float(values[name][row]) for name in SETTINGS if name in chosen},
             rule=_at(texts, "rule", row),
@@ -118,8 +101,10 @@ def read_tuning_table(
         for row in rows
     ]
     last, joined = _last_checkpoints(runs, axes)
-    remarks += joined + _unnamed(raw, chosen, rows, runs, read)
-    return TuningTable(raw.source, raw.place, tuple(last), metric, tuple(uses), tuple(remarks))
+    remarks = found.remarks + joined + _unnamed(raw, chosen, rows, runs, read)
+    return TuningTable(
+        raw.source, raw.place, tuple(last), found.metric, tuple(found.uses), tuple(remarks)
+    )
 
 
 def _at(texts: Mapping[str, Sequence[str]], name: str, row: int) -> str:
