@@ -19,7 +19,7 @@ from windtunnel.report.comparison_page import comparison_page
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run
 from windtunnel.studies.comparison.carry_out import carry_out_comparison
-from windtunnel.studies.comparison.methods import FIRST_SEED
+from windtunnel.studies.comparison.methods import FIRST_SEED, open_methods
 from windtunnel.studies.comparison.spec import load_comparison
 
 LENGTHS = (0.5, 1.0)
@@ -137,6 +137,18 @@ def test_a_changed_file_is_not_mixed_with_what_was_trained(
     path.write_text(yaml.safe_dump(value))
     with pytest.raises(WindtunnelError, match=r"adamw/study.yaml: is not what .* Nothing was lost"):
         carry_out_comparison(load_comparison(path), folder, quiet)
+
+
+def test_a_file_changed_before_anything_was_trained_counts(
+    path: Path, law: Any, quiet: StudyProgress
+) -> None:
+    folder = path.parent / "out"
+    list(open_methods(load_comparison(path), folder))
+    value = yaml.safe_load(path.read_text())
+    value["recipe"]["batch"] = 128
+    path.write_text(yaml.safe_dump(value))
+    (first, *_) = open_methods(load_comparison(path), folder)
+    assert first.study.spec.recipe.batch == 128
 
 
 def test_brackets_have_no_common_budget_and_are_refused(

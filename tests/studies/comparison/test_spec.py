@@ -60,10 +60,21 @@ def test_a_command_takes_the_family_s_place(tmp_path: Path) -> None:
         ({"lengths": [0.5]}, "lengths: 1 has to be among them"),
         ({"tuning": None}, "tuning: missing"),
         ({"tuning": {"flops": 1, "flop": 2}}, "tuning.flop: unknown key"),
-        ({"base": VALUE["scales"][0]}, "base: in a comparison `scales` and `tuning` say this"),
+        (
+            {"methods": {"adamw": {}, "lion": {"optimizer": "lyon"}}},
+            "as lion has it: optimizer: no optimizer 'lyon'",
+        ),
+        (
+            {"recipe": {"batch": 128, "optimizer_settings": {"momentum": 0.9}}},
+            "as adamw has it: recipe.optimizer_settings.momentum: 'adamw' has no such setting",
+        ),
+        (
+            {"base": VALUE["scales"][0]},
+            "as adamw has it: base: in a comparison `scales` and `tuning` say this",
+        ),
         (
             {"methods": {"adamw": {}, "lion": {"budget": {"flops": 1}}}},
-            r"methods.lion.budget: in a comparison",
+            "as lion has it: methods.lion.budget: in a comparison",
         ),
         (
             {"methods": {"adamw": {}, "lion": {"optimiser": "lion"}}},

@@ -14,6 +14,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_atomically
 from windtunnel.scale import Recipe, Run, Scale
 from windtunnel.search.policy import Decision
+from windtunnel.search.study_store import has_store
 from windtunnel.spec import BudgetSpec
 from windtunnel.studies.comparison.spec import ComparisonSpec, study_text
 from windtunnel.studies.study import STUDY_FILE, Study, open_study
@@ -88,7 +89,7 @@ class MethodStudy:
 def open_methods(
     spec: ComparisonSpec, folder: Path, *, workers: int | None = None
 ) -> Iterator[MethodStudy]:
-    """Write each method's study where there is none yet, and open it.
+    """Write each method's study where nothing has been trained yet, and open it.
 
     Raises:
         WindtunnelError: A method's study can't be carried out, or its folder holds another one.
@@ -96,14 +97,13 @@ def open_methods(
     for name in spec.methods:
         own = folder / name
         path, text = own / STUDY_FILE, study_text(spec, name)
-        if path.exists() and yaml.safe_load(path.read_text(encoding="utf-8")) != yaml.safe_load(
-            text
-        ):
+        differs = path.exists() and yaml.safe_load(path.read_text("utf-8")) != yaml.safe_load(text)
+        if differs and has_store(own):
             raise WindtunnelError(
                 f"{path}: is not what the comparison's file says any more; undo the change, or "
                 "compare in another folder (--folder). Nothing was lost."
             )
-        if not path.exists():
+        if differs or not path.exists():
             own.mkdir(parents=True, exist_ok=True)
             write_atomically(path, text)
         yield MethodStudy(name, open_study(own, workers=workers), spec)

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, model_validator
 
 from windtunnel.errors import WindtunnelError
+from windtunnel.optimizers import optimizer_method
 from windtunnel.python_file import split_name
 from windtunnel.spec import StudySpec, one_line, read_yaml
 
@@ -135,13 +136,16 @@ def load_comparison(path: Path) -> ComparisonSpec:
     for method in spec.methods:
         try:
             study = spec.study(method)
-            StudySpec.model_validate(study)
+            validated = StudySpec.model_validate(study)
+            if validated.run is None:
+                optimizer = optimizer_method(validated.optimizer)
+                optimizer.check_settings(validated.recipe.optimizer_settings)
         except ValidationError as error:
             raise WindtunnelError(
                 f"{path}: as {method} has it: {one_line(error, study)}"
             ) from error
         except WindtunnelError as error:
-            raise WindtunnelError(f"{path}: {error}") from error
+            raise WindtunnelError(f"{path}: as {method} has it: {error}") from error
     return spec
 
 
