@@ -1,18 +1,21 @@
-"""A real PostgreSQL server, started as an unprivileged user, for tests of the store."""
+"""A real PostgreSQL server for tests of the store; a test file as the program of several ranks."""
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import secrets
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,3 +98,31 @@ def postgres() -> Iterator[PostgresServer]:
         server.stop()
         time.sleep(0.1)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+Ranks = Callable[[str, Path, int], list[Any]]
+
+
+@pytest.fixture(scope="session")
+def run_on_ranks() -> Ranks:
+    """Runs a test file as a program, once a rank, and reads what each wrote.
+
+    The program is given a folder and its rank, and writes `{rank}.json` there.
+    """
+
+    def run(program: str, folder: Path, count: int) -> list[Any]:
+        here = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        ranks = [
+            subprocess.Popen(
+                [sys.executable, program, str(folder), str(rank)],
+                env=here,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for rank in range(count)
+        ]
+        errors = [rank.communicate(timeout=120)[1] for rank in ranks]
+        assert [rank.returncode for rank in ranks] == [0] * count, "\n".join(errors)
+        return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(count)]
+
+    return run

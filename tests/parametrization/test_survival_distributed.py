@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,22 +34,10 @@ FAMILIES = {
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+def found(run_on_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     """What each rank found; this file is the program that both run."""
-    folder = tmp_path_factory.mktemp("ranks")
-    here = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    ranks = [
-        subprocess.Popen(
-            [sys.executable, __file__, str(folder), str(rank)],
-            env=here,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(RANKS)
-    ]
-    errors = [rank.communicate(timeout=120)[1] for rank in ranks]
-    assert [rank.returncode for rank in ranks] == [0] * RANKS, "\n".join(errors)
-    return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(RANKS)]
+    found: list[dict[str, Any]] = run_on_ranks(__file__, tmp_path_factory.mktemp("ranks"), RANKS)
+    return found
 
 
 @pytest.mark.parametrize("family", FAMILIES)
