@@ -20,14 +20,6 @@ from windtunnel.search.policy import Decision
 from windtunnel.search.store import Progress, Store, study_database
 from windtunnel.spec import LimitsSpec
 
-STUDY = """
-family: {name: gpt}
-base: {width: 32, depth: 2, tokens: 128k}
-ladder: {width: [32], depth: 2, tokens: [128k]}
-target: {width: 64, depth: 2, tokens: 256k}
-recipe: {batch: 1024}
-search: {hyperparameters: {lr: {low: 0.002, high: 0.03}}}
-"""
 A_RUN = Run(
     family="gpt",
     family_options=(),
@@ -142,14 +134,6 @@ def test_progress_and_another_run_begin_anew(clock: Clock) -> None:
     assert watches.exceeded(workers, []) == []
     clock.now = 99.0
     assert watches.exceeded(workers, [Progress(8, 0, 9, None, "one")]) == []
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    here = str(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, *sys.path]))
-    (tmp_path / "study.yaml").write_text(STUDY)
-    return tmp_path
 
 
 def carried_out(folder: Path, trainer: str, runs: list[Run], limits: LimitsSpec, **how: bool):

@@ -21,14 +21,6 @@ from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
 from windtunnel.search.store import Store, study_database
 
-STUDY = """
-family: {name: gpt}
-base: {width: 32, depth: 2, tokens: 128k}
-ladder: {width: [32], depth: 2, tokens: [128k]}
-target: {width: 64, depth: 2, tokens: 256k}
-recipe: {batch: 1024}
-search: {hyperparameters: {lr: {low: 0.002, high: 0.03}}}
-"""
 A_RUN = Run(
     family="gpt",
     family_options=(),
@@ -41,18 +33,6 @@ A_RUN = Run(
 )
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-
-
-@pytest.fixture(autouse=True)
-def _trainers_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    here = str(Path(__file__).parent)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([here, *sys.path]))
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    (tmp_path / "study.yaml").write_text(STUDY)
-    return tmp_path
 
 
 @pytest.fixture
