@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -118,4 +119,5 @@ def test_the_comparison_file_of_the_page_is_understood(tmp_path: Path) -> None:
     (text,) = re.findall(r"```yaml\n(.*?)```", page("compare.md"), flags=re.DOTALL)
     path = tmp_path / "compare.yaml"
     path.write_text(text, encoding="utf-8")
+    shutil.copy(DOCS.parent / "examples" / "compare" / "sign_momentum.py", tmp_path)
     assert list(load_comparison(path).methods) == ["adamw", "lion", "mine"]

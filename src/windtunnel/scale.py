@@ -28,7 +28,7 @@ class Geometry(StrEnum):
     SIGN = "sign"  # entries of order one: Adam and its kin
     RELATIVE = "relative"  # a fraction of the parameter's own norm
     ORTHOGONAL = "orthogonal"  # singular values of order one: Muon
-    KRONECKER = "kronecker"  # preconditioned on both sides: Shampoo, SOAP
+    KRONECKER = "kronecker"  # preconditioned on both sides: Shampoo
 
 
 @dataclass(frozen=True, slots=True)

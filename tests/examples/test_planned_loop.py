@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -81,7 +80,6 @@ def test_a_search_goes_through_it(study: Study) -> None:
     assert found["rule"] == "mup"
     assert found["trials"] == 1
     assert found["recommended"]["lr"] > 0
-    os.environ.pop("WINDTUNNEL_RUN", None)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ well update and input are aligned: products of entries add up as fan_in ** align
 - the gradient itself (SGD), whose entries are `M d`, d being the gradient at y: `lr ~ 1 / (M^2 d
   fan_in^a)`;
 - updates relative to the weights (Adafactor): `lr ~ 1 / (M s fan_in^a)`;
-- updates with singular values of order one (Muon; Shampoo and SOAP in one block): an input keeps
+- updates with singular values of order one (Muon; Shampoo in one block): an input keeps
   its length, spread over fan_out entries instead of fan_in: `lr ~ sqrt(fan_out / fan_in) / M`
   (Yang et al. 2023, arXiv 2310.17813; 2512.05620).
 
