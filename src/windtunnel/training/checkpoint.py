@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file, written atomically, checksummed, with nothing pickled."""
+"""One process's checkpoints: a safetensors file and the one before it; nothing is pickled."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from torch.optim import Optimizer
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_atomically
+from windtunnel.shards import whole
+from windtunnel.training.state import fits, parameters_of, restore, tensors_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +34,8 @@ class Progress:
         seconds: Wall-clock time spent so far.
         exact: Whether the losses so far are those of an undisturbed run, bit for bit.
         environment: What the run ran on.
+        skipped: Steps that were skipped, each with the reason.
+        norms: Gradient norms that the next one is held against, where spikes are skipped.
     """
 
     key: str
@@ -39,24 +43,60 @@ class Progress:
     seconds: float
     exact: bool
     environment: dict[str, Any]
+    skipped: tuple[tuple[int, str], ...] = ()
+    norms: tuple[float, ...] = ()
+
+    @staticmethod
+    def parse(text: str) -> Progress:
+        """Rebuild it from its fields as JSON."""
+        fields = json.loads(text)
+        skipped = tuple((step, reason) for step, reason in fields.pop("skipped", ()))
+        return Progress(**{**fields, "skipped": skipped, "norms": tuple(fields.get("norms", ()))})
+
+
+def checkpoint_path(folder: Path) -> Path:
+    """Where the run in `folder` keeps its checkpoint; the one before it lies beside."""
+    return folder / "checkpoint.safetensors"
 
 
 def save_checkpoint(path: Path, progress: Progress, model: nn.Module, optimizer: Optimizer) -> None:
     """Write all that the run needs to go on: weights, buffers, optimizer state, random state.
 
+    The checkpoint that was there is kept as the one before.
+
     Raises:
         WindtunnelError: The disk is full; the checkpoint that was there is untouched.
     """
-    tensors = {name: tensor.cpu().contiguous() for name, tensor in _state(model, optimizer).items()}
+    found = tensors_of(model, optimizer)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in found.items()}
     text = json.dumps(dataclasses.asdict(progress))
     metadata = {"progress": text, "sha256": _checksum(text, tensors)}
-    write_atomically(path, save(tensors, metadata))
+    content = save(tensors, metadata)
+    written = path.with_name(f"{path.stem}-next{path.suffix}")
+    write_atomically(written, content)
+    # Killed between the two, the run goes on from the one before.
+    if path.exists():
+        path.replace(_before(path))
+    written.replace(path)
 
 
-def save_weights(path: Path, model: nn.Module) -> None:
-    """Write the trained parameters alone, as safetensors; a tied parameter is there once."""
-    weights = {name: p.detach().cpu().contiguous() for name, p in model.named_parameters()}
-    write_atomically(path, save(weights))
+def save_weights(path: Path, model: nn.Module, *, write: bool = True) -> None:
+    """Write the trained parameters alone, as safetensors; a tied parameter is there once.
+
+    Args:
+        path: Where to.
+        model: Its parameters may be sharded; all processes have to call this then.
+        write: Whether this process writes the file.
+    """
+    parameters = parameters_of(model)
+    # One at a time, so that no process but the writer ever holds more than one whole.
+    weights = {}
+    for name, parameter in parameters.items():
+        value = whole(parameter.detach())
+        if write:
+            weights[name] = value.cpu().contiguous()
+    if write:
+        write_atomically(path, save(weights))
 
 
 def load_checkpoint(
@@ -64,84 +104,60 @@ def load_checkpoint(
 ) -> Progress | None:
     """Put model, optimizer and random state back to where the checkpoint left them.
 
-    A file that is cut short, damaged, or holds other tensors than the model's is reported and not
-    used, not even in part.
+    A file that is cut short, damaged, of another run, or holds other tensors than the model's is
+    reported and not used, not even in part: the one before it is.
 
     Returns:
         How far the run had come, or None if it has to start over.
 
     Raises:
-        WindtunnelError: The checkpoint belongs to another run.
+        WindtunnelError: Only another run's are there.
     """
-    if not path.exists():
-        return None
+    stranger = None
+    candidates = [candidate for candidate in (path, _before(path)) if candidate.exists()]
+    for candidate in candidates:
+        found = _read(candidate)
+        if isinstance(found, str):
+            reason = found
+        elif found[0].key != key:
+            reason = f"belongs to run {found[0].key}, not to {key}"
+            stranger = f"{candidate}: {reason}; give each run its own folder."
+        elif not fits({n: t.shape for n, t in found[1].items()}, model, optimizer):
+            reason = "it holds the tensors of another version's model"
+        else:
+            progress, tensors = found
+            restore(tensors, model, optimizer)
+            return progress
+        last = candidate == candidates[-1]
+        instead = "the run starts over" if last else "the one before it is used"
+        logger.warning("%s: not usable (%s); %s", candidate, reason, instead)
+    if stranger is not None:
+        raise WindtunnelError(stranger)
+    return None
+
+
+def remove_checkpoint(path: Path) -> None:
+    """Remove the checkpoint, and the one before it."""
+    for found in (path, _before(path)):
+        found.unlink(missing_ok=True)
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(f"{path.stem}-before{path.suffix}")
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, Tensor]] | str:
+    """What a file holds, or why it can't be used."""
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        return _unusable(path, str(error))
+    except (SafetensorError, OSError) as error:
+        return str(error)
     text = metadata.get("progress", "")
     if metadata.get("sha256") != _checksum(text, tensors):
-        return _unusable(path, "its checksum is wrong")
-    progress = Progress(**json.loads(text))
-    if progress.key != key:
-        raise WindtunnelError(
-            f"{path}: belongs to run {progress.key}, not to {key}; give each run its own folder."
-        )
-    if not _restore(tensors, model, optimizer):
-        return _unusable(path, "it holds the tensors of another version's model")
-    return progress
-
-
-def _unusable(path: Path, reason: str) -> Progress | None:
-    logger.warning("%s: not usable (%s); the run starts over", path, reason)
-    return None
-
-
-def _state(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Every tensor the run's future depends on, by name; a tied parameter is there once."""
-    named = dict(model.named_parameters())
-    tensors = {f"model.{name}": tensor.detach() for name, tensor in named.items()}
-    tensors |= {f"model.{name}": tensor for name, tensor in model.named_buffers()}
-    for name, parameter in named.items():
-        for part, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{name}.{part}"] = value
-    tensors["random"] = torch.get_rng_state()
-    return tensors
-
-
-def _restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: Optimizer) -> bool:
-    """Load the tensors, or change nothing and return False if they don't fit the model."""
-    own = dict(model.named_parameters()) | dict(model.named_buffers())
-    stored = _below("model.", tensors)
-    if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in stored.items()}:
-        return False
-    with torch.no_grad():
-        for name, tensor in own.items():
-            tensor.copy_(stored[name])
-
-    state: dict[str, dict[str, Tensor]] = {}
-    for path, value in _below("optimizer.", tensors).items():
-        name, _, part = path.rpartition(".")
-        state.setdefault(name, {})[part] = value
-    # The optimizer counts parameters through its groups; it puts each value on the right device.
-    numbered = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    by_number = {
-        n: state[names[parameter]]
-        for n, parameter in enumerate(numbered)
-        if names[parameter] in state
-    }
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": by_number})
-
-    torch.set_rng_state(tensors["random"])
-    return True
-
-
-def _below(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    found = ((name, tensor) for name, tensor in tensors.items() if name.startswith(prefix))
-    return {name.removeprefix(prefix): tensor for name, tensor in found}
+        return "its checksum is wrong"
+    return Progress.parse(text), tensors
 
 
 def _checksum(text: str, tensors: dict[str, Tensor]) -> str:

@@ -13,7 +13,7 @@ from windtunnel.models.family import Family
 from windtunnel.optimizers import optimizer_method
 from windtunnel.scale import Run
 from windtunnel.training.assemble import assemble
-from windtunnel.training.checkpoint import Progress, save_checkpoint
+from windtunnel.training.checkpoint import Progress, checkpoint_path, save_checkpoint
 from windtunnel.training.metrics import MetricsLog
 
 # Names that torch's own optimizers have for what our rules keep.
@@ -91,5 +91,4 @@ def write_member(
     progress = Progress(
         run.key, step=len(rows), seconds=seconds, exact=False, environment=environment
     )
-    path = folder / "checkpoint.safetensors"
-    save_checkpoint(path, progress, trainee.model, trainee.optimizer)
+    save_checkpoint(checkpoint_path(folder), progress, trainee.model, trainee.optimizer)

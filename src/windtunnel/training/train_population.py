@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from windtunnel.scale import Run
+from windtunnel.training.checkpoint import checkpoint_path, remove_checkpoint
 from windtunnel.training.population import Population
 from windtunnel.training.promotion import write_log
 from windtunnel.training.result import RunResult, write_result
@@ -62,5 +63,5 @@ def train_population(
         folder = folder_of(member.run)
         write_log(folder, member.run, member.rows)
         write_result(folder, result)
-        (folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        remove_checkpoint(checkpoint_path(folder))
     return results
