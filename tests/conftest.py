@@ -111,11 +111,16 @@ def run_on_ranks() -> Ranks:
     """
 
     def run(program: str, folder: Path, count: int) -> list[Any]:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = str(free.getsockname()[1])
         here = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        # As torchrun would set them.
+        here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
         ranks = [
             subprocess.Popen(
                 [sys.executable, program, str(folder), str(rank)],
-                env=here,
+                env={**here, "RANK": str(rank), "LOCAL_RANK": str(rank)},
                 stderr=subprocess.PIPE,
                 text=True,
             )

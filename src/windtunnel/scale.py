@@ -128,6 +128,20 @@ class DataIdentity:
 
 
 @dataclass(frozen=True, slots=True)
+class Skip:
+    """When a run passes over a step's update: it is part of what the run is.
+
+    Attributes:
+        limit: Steps that may be skipped; one more, and the run has diverged.
+        spike: A gradient norm that is this many times the median of the last 100 is skipped, too;
+            None skips only what is not finite.
+    """
+
+    limit: int
+    spike: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One training run, in full: two runs with equal fields are the same run.
 
@@ -145,6 +159,7 @@ class Run:
         precision: `fp32`, or `bf16` for autocast.
         rule_content: What the rule's file says, for a rule of the user's own
             (`windtunnel.parametrization.rule.Rule.content`); None for one that Windtunnel has.
+        skip: When a step's update is passed over; None for never.
     """
 
     family: str
@@ -159,6 +174,7 @@ class Run:
     data_seed: int = 0
     precision: str = "fp32"
     rule_content: str | None = None
+    skip: Skip | None = None
 
     @property
     def key(self) -> str:
@@ -178,8 +194,9 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """The run as plain JSON values; `from_json` gives an equal run back."""
         value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        if self.rule_content is None:
-            del value["rule_content"]  # as before there was any: keys stay what they were
+        for name in ("rule_content", "skip"):
+            if value[name] is None:
+                del value[name]  # as before there was any: keys stay what they were
         for name in ("schedule_settings", "optimizer_settings"):
             if not value["recipe"][name]:
                 del value["recipe"][name]  # likewise
@@ -194,6 +211,8 @@ class Run:
         fields["scale"] = _scale(value["scale"])
         fields["recipe"] = _recipe(value["recipe"])
         fields["data"] = DataIdentity(**value["data"])
+        if "skip" in value:
+            fields["skip"] = Skip(**value["skip"])
         return Run(**fields)
 
 

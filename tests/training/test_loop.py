@@ -22,7 +22,7 @@ from windtunnel.parametrization.groups import clip_gradients_
 from windtunnel.scale import Run
 from windtunnel.schedules import schedule_multiplier
 from windtunnel.training import environment as environment_module
-from windtunnel.training import loop
+from windtunnel.training import outcome, session
 from windtunnel.training.assemble import assemble
 from windtunnel.training.batches import Batches
 from windtunnel.training.evaluation import validate
@@ -277,7 +277,7 @@ def test_an_absurd_rate_ends_as_diverged(
 def test_a_validation_loss_that_is_not_finite_is_diverged_too(
     run: Run, family: Family, batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "validate", lambda *args, **options: (math.inf, math.nan))
+    monkeypatch.setattr(outcome, "validate", lambda *args, **options: (math.inf, math.nan))
     result = train(run, family=family, batches=batches, folder=tmp_path)
     assert result is not None
     assert (result.status, result.loss, result.loss_se) == ("diverged", None, None)
@@ -315,7 +315,7 @@ def test_gradients_are_clipped_in_the_rules_gauge(
         norms.append(clip_gradients_(model, plan, 0.0).item())
         return before
 
-    monkeypatch.setattr(loop, "clip_gradients_", recorded)
+    monkeypatch.setattr(session, "clip_gradients_", recorded)
     run = run.replace(recipe=run.recipe.replace(clip_norm=0.05))
     train(run, family=family, batches=batches, folder=tmp_path)
     assert max(norms) <= 0.05 * (1 + 1e-5)

@@ -15,7 +15,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.models import Family
 from windtunnel.optimizers import optimizer_method, optimizer_names
 from windtunnel.scale import Run
-from windtunnel.training import loop, stacked_step
+from windtunnel.training import session, stacked_step
 from windtunnel.training.assemble import Trainee
 from windtunnel.training.loop import train
 from windtunnel.training.population import Population
@@ -179,16 +179,16 @@ def test_beyond_the_best_rate_it_goes_no_further_than_three_ulps_of_the_init(
     for member, folder in zip(runs, undisturbed, strict=True):
         single(member, family, batches, folder)
 
-    assembled = loop.assemble
+    assembled = session.assemble
 
-    def nudged(run: Run, family: Family, device: torch.device) -> Trainee:
-        trainee = assembled(run, family, device)
+    def nudged(*given: Any) -> Trainee:
+        trainee = assembled(*given)
         with torch.no_grad():
             for parameter in trainee.model.parameters():
                 parameter.copy_(parameter.nextafter(torch.tensor(torch.inf)))
         return trainee
 
-    monkeypatch.setattr(loop, "assemble", nudged)
+    monkeypatch.setattr(session, "assemble", nudged)
     for index, member in enumerate(runs):
         folder = tmp_path / f"{index} nudged"
         single(member, family, batches, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,16 +28,30 @@ class Trainee:
         plan: How the run's rule sets every parameter at the run's scale.
         optimizer: Over the plan's parameter groups.
         peak_rates: Learning rate of each group before the schedule multiplies it.
+        called: What a step calls: the model, or torch's DDP around it.
     """
 
     model: nn.Module
     plan: Plan
     optimizer: Optimizer
     peak_rates: tuple[float, ...]
+    called: nn.Module
 
 
-def assemble(run: Run, family: Family, device: torch.device) -> Trainee:
+def assemble(
+    run: Run,
+    family: Family,
+    device: torch.device,
+    spread: Callable[[nn.Module], nn.Module] = lambda model: model,
+) -> Trainee:
     """Build the run's model and optimizer; the same on every call, drawn on the CPU.
+
+    Args:
+        run: What is to be trained.
+        family: Its family.
+        device: Where the model goes.
+        spread: Cuts or copies the model in place and gives what a step calls; see
+            `windtunnel.training.spread`.
 
     Raises:
         WindtunnelError: The rule can't place a parameter, or a name in the run is unknown.
@@ -44,9 +59,10 @@ def assemble(run: Run, family: Family, device: torch.device) -> Trainee:
     resolved = planned(run, family)
     model = drawn(run, family, resolved)
     model.to(device).train()
+    called = spread(model)
     optimizer = optimizer_method(run.optimizer).build(grouped(run, model, resolved), run.recipe)
     rates = tuple(float(group["lr"]) for group in optimizer.param_groups)
-    return Trainee(model, resolved, optimizer, rates)
+    return Trainee(model, resolved, optimizer, rates, called)
 
 
 def planned(run: Run, family: Family) -> Plan:

@@ -6,9 +6,10 @@ import dataclasses
 import hashlib
 import json
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -52,6 +53,64 @@ class Progress:
         fields = json.loads(text)
         skipped = tuple((step, reason) for step, reason in fields.pop("skipped", ()))
         return Progress(**{**fields, "skipped": skipped, "norms": tuple(fields.get("norms", ()))})
+
+
+class Checkpoints(Protocol):
+    """What the loop asks of the place where a run's checkpoints are."""
+
+    seconds: float
+    """Time that training stood still for checkpoints, in this process."""
+
+    def save(self, progress: Progress, model: nn.Module, optimizer: Optimizer) -> None:
+        """Write a checkpoint, or begin to."""
+
+    def tend(self) -> None:
+        """Finish what was begun if that needs no waiting; called at every reading of losses."""
+
+    def finish(self) -> None:
+        """See what was begun to its end."""
+
+    def load(self, key: str, model: nn.Module, optimizer: Optimizer) -> Progress | None:
+        """Go back to the newest that can be used; None if the run has to start over."""
+
+    def remove(self) -> None:
+        """Remove all of them."""
+
+
+class FileCheckpoints:
+    """The checkpoints of a run that one process trains; `ShardedCheckpoints` are several's.
+
+    Args:
+        folder: The run's.
+
+    Attributes:
+        seconds: Time that training stood still for checkpoints.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is read or written yet."""
+        self.seconds = 0.0
+        self._path = checkpoint_path(folder)
+
+    def save(self, progress: Progress, model: nn.Module, optimizer: Optimizer) -> None:
+        """See `save_checkpoint`."""
+        began = time.perf_counter()
+        save_checkpoint(self._path, progress, model, optimizer)
+        self.seconds += time.perf_counter() - began
+
+    def tend(self) -> None:
+        """Nothing is left to be finished."""
+
+    def finish(self) -> None:
+        """Nothing is left to be finished."""
+
+    def load(self, key: str, model: nn.Module, optimizer: Optimizer) -> Progress | None:
+        """See `load_checkpoint`."""
+        return load_checkpoint(self._path, key, model, optimizer)
+
+    def remove(self) -> None:
+        """See `remove_checkpoint`."""
+        remove_checkpoint(self._path)
 
 
 def checkpoint_path(folder: Path) -> Path:

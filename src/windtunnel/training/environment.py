@@ -9,7 +9,20 @@ from typing import Any
 import torch
 
 # Each of these can change the last bit of a loss.
-DECISIVE = ("device", "cpu", "instructions", "threads", "precision", "torch", "python")
+DECISIVE = (
+    "device",
+    "cpu",
+    "instructions",
+    "threads",
+    "precision",
+    "torch",
+    "python",
+    "ranks",
+    "tensor",
+    "sharding",
+    "micro_batch",
+    "compiled",
+)
 
 
 def describe_environment(device: torch.device, threads: int, precision: str) -> dict[str, Any]:
@@ -35,9 +48,9 @@ def describe_environment(device: torch.device, threads: int, precision: str) -> 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Name what differs between two environments and can change a loss, as `threads 1 -> 2`."""
     return [
-        f"{name} {before.get(name)} -> {now[name]}"
+        f"{name} {before.get(name)} -> {now.get(name)}"
         for name in DECISIVE
-        if before.get(name) != now[name]
+        if before.get(name) != now.get(name)
     ]
 
 

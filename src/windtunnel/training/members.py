@@ -47,6 +47,8 @@ def refuse_strangers(runs: Sequence[Run]) -> None:
         raise WindtunnelError("population: no runs; give at least one.")
     if len(set(runs)) < len(runs):
         raise WindtunnelError("population: two of the runs are the same; give each once.")
+    if any(run.skip is not None for run in runs):
+        raise WindtunnelError("population: a run that may skip steps is trained by itself.")
     for run in runs[1:]:
         for name in _SHARED:
             found, expected = getattr(run, name), getattr(runs[0], name)

@@ -34,7 +34,16 @@ class MetricsLog:
         except OSError as error:
             raise self._explained(error) from error
 
-    def append(self, *, step: int, loss: float, lr: float, grad_norm: float, units: int) -> None:
+    def append(
+        self,
+        *,
+        step: int,
+        loss: float,
+        lr: float,
+        grad_norm: float,
+        units: int,
+        skipped: str | None = None,
+    ) -> None:
         """Add one line; a number that is not finite becomes null.
 
         Args:
@@ -44,10 +53,12 @@ class MetricsLog:
             grad_norm: Global gradient norm before clipping, in the rule's own gauge; NaN if the
                 run does not clip.
             units: Units trained on, this step's included.
+            skipped: Why the step's update was passed over, if it was.
         """
+        why = "" if skipped is None else f', "skipped": {json.dumps(skipped)}'
         self._lines.append(
             f'{{"step": {step}, "loss": {_json(loss)}, "lr": {_json(lr)}, '
-            f'"grad_norm": {_json(grad_norm)}, "units": {units}}}\n'
+            f'"grad_norm": {_json(grad_norm)}, "units": {units}{why}}}\n'
         )
 
     def write(self, *, durable: bool = True) -> None:

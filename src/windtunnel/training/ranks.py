@@ -51,9 +51,19 @@ class Ranks:
         """Which part of each batch is this process's."""
         return 0 if self.mesh is None else self.mesh[DATA].get_local_rank()
 
+    @property
+    def tensor_count(self) -> int:
+        """Processes that hold one copy of the model's layers in parts."""
+        return 1 if self.mesh is None else self.mesh[TENSOR].size()
+
     def total(self, values: Sequence[float]) -> list[float]:
-        """Sums over the parts of a batch; the same on every process, bit for bit."""
-        return self._summed(values, whole=False)
+        """Sums over all processes; the same on every one, bit for bit."""
+        if self.mesh is None:
+            return list(values)
+        # On the CPU whatever the device: no process waits for a GPU here.
+        given = torch.tensor(values, dtype=torch.float64)
+        dist.all_reduce(given)
+        return [float(value) for value in given.tolist()]
 
     def said_by_first(self, values: Sequence[float]) -> list[float]:
         """What the first process says, on every process."""
@@ -61,24 +71,15 @@ class Ranks:
             return list(values)
         given = torch.tensor(values, dtype=torch.float64)
         dist.broadcast(given, src=0)
-        return given.tolist()
+        return [float(value) for value in given.tolist()]
 
     def all_say(self, yes: bool) -> bool:
         """Whether every process says yes."""
-        noes = self._summed([0.0 if yes else 1.0], whole=True)
-        return noes[0] == 0.0
+        return self.total([0.0 if yes else 1.0])[0] == 0.0
 
     def wait(self) -> None:
         """Wait until every process is here."""
-        self.all_say(True)
-
-    def _summed(self, values: Sequence[float], *, whole: bool) -> list[float]:
-        if self.mesh is None:
-            return list(values)
-        # On the CPU whatever the device: no process waits for a GPU here.
-        given = torch.tensor(values, dtype=torch.float64)
-        dist.all_reduce(given, group=None if whole else self.mesh[DATA].get_group())
-        return given.tolist()
+        self.total([0.0])
 
 
 @contextmanager
@@ -118,9 +119,7 @@ def joined_ranks(device: str, tensor: int = 1) -> Iterator[Ranks]:
 
     dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     try:
-        mesh = init_device_mesh(
-            own.type, (world // tensor, tensor), mesh_dim_names=(DATA, TENSOR)
-        )
+        mesh = init_device_mesh(own.type, (world // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
         yield Ranks(own, mesh)
         dist.barrier()  # nobody leaves while another still talks to it
     finally:

@@ -32,6 +32,9 @@ class RunResult:
         seconds: Wall-clock time spent on building, training and validating, over all sessions.
         exact: False if it was resumed where bit-identical losses are not promised.
         environment: What the last session ran on.
+        skipped: Steps whose update was passed over, each with the reason.
+        utilisation: How much of the device the last session's steps used, and how it was counted;
+            see `windtunnel.training.utilisation`.
     """
 
     key: str
@@ -46,15 +49,20 @@ class RunResult:
     seconds: float
     exact: bool
     environment: dict[str, Any]
+    skipped: tuple[tuple[int, str], ...] = ()
+    utilisation: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain JSON values; `from_json` gives an equal result back."""
-        return dataclasses.asdict(self)
+        value: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return value
 
     @staticmethod
     def from_json(value: dict[str, Any]) -> RunResult:
         """Rebuild a result from `to_json`'s value."""
-        return RunResult(**value)
+        fields = {**value}
+        skipped = tuple((step, reason) for step, reason in fields.pop("skipped", ()))
+        return RunResult(**fields, skipped=skipped)
 
 
 def result_path(folder: Path) -> Path:

@@ -1,0 +1,179 @@
+"""The loop on several gloo processes: the losses of one process, checkpoints for any number."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+import torch.distributed as dist
+
+from windtunnel.models.gpt import GPTFamily
+from windtunnel.scale import DataIdentity, Recipe, Run, Scale
+from windtunnel.training.batches import ArrayPair
+from windtunnel.training.execution import Execution
+from windtunnel.training.loop import train
+from windtunnel.training.ranks import joined_ranks
+
+fsdp = pytest.importorskip("torch.distributed.fsdp")
+if not (dist.is_available() and dist.is_gloo_available() and hasattr(fsdp, "fully_shard")):
+    pytest.skip("needs gloo and FSDP2", allow_module_level=True)
+
+LENGTH, SEQUENCES, STEPS, VOCABULARY = 16, 8, 20, 33
+FAMILY = GPTFamily(vocabulary_size=VOCABULARY, head_size=8)
+
+
+class Numbers:
+    """Batch k is drawn from k; every third sequence has targets for its first half only."""
+
+    def training(self, k: int, data_seed: int, sequences: int, /) -> ArrayPair:
+        inputs = self._drawn((data_seed, k), sequences)
+        targets = (inputs * 5 + 1) % VOCABULARY
+        targets[::3, LENGTH // 2 :] = -100
+        return inputs, targets
+
+    def validation(self, count: int, /) -> Iterator[ArrayPair]:
+        inputs = self._drawn((99, 0), count)
+        yield inputs, (inputs * 5 + 1) % VOCABULARY
+
+    @staticmethod
+    def _drawn(seed: tuple[int, int], sequences: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng(seed).integers(0, VOCABULARY, (sequences, LENGTH))
+
+
+def run_of(optimizer: str = "adamw", lr: float = 0.01) -> Run:
+    return Run(
+        family="gpt",
+        family_options=(),
+        optimizer=optimizer,
+        rule="mup",
+        base=Scale(16, 1, 640),
+        scale=Scale(32, 2, STEPS * SEQUENCES * LENGTH),
+        recipe=Recipe(lr=lr, batch_units=SEQUENCES * LENGTH, clip_norm=0.5),
+        data=DataIdentity("numbers", LENGTH, 8),
+        init_seed=3,
+    )
+
+
+def alone(folder: Path, run: Run, execution: Execution = Execution()) -> list[float]:  # noqa: B008
+    train(run, family=FAMILY, batches=Numbers(), folder=folder, execution=execution)
+    return losses(folder)
+
+
+def losses(folder: Path) -> list[float]:
+    return [json.loads(line)["loss"] for line in (folder / "metrics.jsonl").open()]
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "fsdp": {},
+    "ddp": {"execution": {"sharding": "ddp"}},
+    "accumulated": {"execution": {"micro_batch": 2}},
+    "ddp-accumulated": {"execution": {"sharding": "ddp", "micro_batch": 1}},
+    "recomputed": {"execution": {"recompute": True}},
+    "muon": {"optimizer": "muon"},
+    "not-asynchronous": {"execution": {"asynchronous": False}},
+}
+
+
+@pytest.fixture(scope="module")
+def found(run_on_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every case on two processes, undisturbed and stopped half-way; this file is the program."""
+    folder: Path = tmp_path_factory.mktemp("two")
+    run_on_ranks(__file__, folder, 2)
+    return folder
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_two_processes_have_the_losses_of_one(found: Path, tmp_path: Path, name: str) -> None:
+    expected = alone(tmp_path, run_of(CASES[name].get("optimizer", "adamw")))
+    assert len(expected) == STEPS
+    assert losses(found / name) == pytest.approx(expected, rel=2e-6)
+    result = json.loads((found / name / "result.json").read_text())
+    assert result["loss"] == pytest.approx(
+        json.loads((tmp_path / "result.json").read_text())["loss"], rel=2e-6
+    )
+    assert result["environment"]["ranks"] == 2
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stopped_and_gone_on_it_is_the_same_to_the_bit(found: Path, name: str) -> None:
+    assert losses(found / f"{name}-stopped") == losses(found / name)
+    stopped, undisturbed = (
+        json.loads((found / case / "result.json").read_text()) for case in (f"{name}-stopped", name)
+    )
+    assert stopped["exact"]
+    assert stopped["loss"] == undisturbed["loss"]
+    assert not list((found / f"{name}-stopped").glob("checkpoint*"))
+
+
+@pytest.mark.parametrize("micro_batch", [1, 3, 4])
+def test_accumulated_gradients_are_those_of_the_whole_batch(
+    tmp_path: Path, micro_batch: int
+) -> None:
+    """Weighted by targets: parts have different numbers of them."""
+    whole = alone(tmp_path / "whole", run_of())
+    parts = alone(tmp_path / "parts", run_of(), Execution(micro_batch=micro_batch))
+    assert parts == pytest.approx(whole, rel=2e-6)
+
+
+def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
+    kept = alone(tmp_path / "kept", run_of())
+    assert alone(tmp_path / "again", run_of(), Execution(recompute=True)) == kept
+
+
+def test_four_processes_checkpoint_is_gone_on_from_by_two(
+    run_on_ranks: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "half.json").write_text("{}")
+    run_on_ranks(__file__, tmp_path, 4)
+    assert len(list((tmp_path / "half").glob("checkpoint-*/shard-*.safetensors"))) == 4
+    (tmp_path / "half.json").rename(tmp_path / "rest.json")
+    run_on_ranks(__file__, tmp_path, 2)
+    assert losses(tmp_path / "half") == pytest.approx(alone(tmp_path / "one", run_of()), rel=2e-6)
+    result = json.loads((tmp_path / "half" / "result.json").read_text())
+    assert not result["exact"]  # other processes add up in another order
+    assert result["environment"]["ranks"] == 2
+
+
+def carried_out(folder: Path, run: Run, ranks: Any, execution: Execution, until: int) -> None:
+    done = [0]
+    train(
+        run,
+        family=FAMILY,
+        batches=Numbers(),
+        folder=folder,
+        ranks=ranks,
+        execution=execution,
+        on_progress=lambda step, steps, loss: done.__setitem__(0, step),
+        should_stop=lambda: done[0] == until,
+    )
+
+
+def main(folder: Path, rank: int) -> None:
+    """Train what the folder asks for, on this rank."""
+    with joined_ranks("cpu") as ranks:
+        if (folder / "half.json").exists():
+            carried_out(folder / "half", run_of(), ranks, Execution(), until=9)
+        elif (folder / "rest.json").exists():
+            carried_out(folder / "half", run_of(), ranks, Execution(), until=STEPS + 1)
+        else:
+            for name, case in CASES.items():
+                run, execution = (
+                    run_of(case.get("optimizer", "adamw")),
+                    Execution(**case.get("execution", {})),
+                )
+                carried_out(folder / name, run, ranks, execution, until=STEPS + 1)
+                for until in (7, STEPS + 1):
+                    carried_out(folder / f"{name}-stopped", run, ranks, execution, until)
+    (folder / f"{rank}.json").write_text("{}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main(Path(sys.argv[1]), int(sys.argv[2]))
