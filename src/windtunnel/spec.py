@@ -278,6 +278,45 @@ class LimitsSpec(_Section):
     memory: Amount | None = None
 
 
+class SkipSpec(_Section):
+    """When the target passes over a step's update.
+
+    Attributes:
+        limit: Steps that may be skipped; one more, and the target has diverged.
+        spike: A gradient norm this many times the median of the last 100 is skipped too; None
+            skips only what is not finite.
+    """
+
+    limit: PositiveInt = 10
+    spike: Annotated[float, Field(gt=1)] | None = None
+
+
+class TrainingSpec(_Section):
+    """How the target is trained; the ladder's runs are small, and need none of it.
+
+    Attributes:
+        sharding: What the processes that torchrun starts do with the model: `fsdp` cuts it among
+            them, `ddp` copies it to each.
+        tensor: Processes that share each layer (tensor parallelism); 1 for none.
+        micro_batch: Sequences that a device sees at once, at most; the rest of its part of a
+            batch is accumulated. None: all of them.
+        recompute: Whether activations are computed again in the backward pass, to save memory.
+        compile: Whether the model is compiled by torch.
+        checkpoint: Seconds between checkpoints.
+        skip: When a step's update is passed over; None: never.
+        trackers: Where the target's losses go beside `metrics.jsonl`.
+    """
+
+    sharding: Literal["fsdp", "ddp"] = "fsdp"
+    tensor: PositiveInt = 1
+    micro_batch: PositiveInt | None = None
+    recompute: bool = False
+    compile: bool = False
+    checkpoint: Seconds = 60.0
+    skip: SkipSpec | None = None
+    trackers: list[Literal["tensorboard", "mlflow", "wandb"]] = []
+
+
 class BudgetSpec(_Section):
     """Limits for the whole study; a missing one is no limit."""
 
@@ -306,6 +345,7 @@ class StudySpec(_Section):
     seed: int = Field(default=0, ge=0)
     budget: BudgetSpec = BudgetSpec()
     limits: LimitsSpec = LimitsSpec()
+    training: TrainingSpec = TrainingSpec()
     workers: Literal["auto"] | PositiveInt = "auto"
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,15 +131,28 @@ def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
 def test_four_processes_checkpoint_is_gone_on_from_by_two(
     run_on_ranks: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "half.json").write_text("{}")
+    (tmp_path / "half.json").write_text("adamw")
     run_on_ranks(__file__, tmp_path, 4)
     assert len(list((tmp_path / "half").glob("checkpoint-*/shard-*.safetensors"))) == 4
+    shutil.copytree(tmp_path / "half", tmp_path / "alone")
+    rest = alone(tmp_path / "alone", run_of())
     (tmp_path / "half.json").rename(tmp_path / "rest.json")
     run_on_ranks(__file__, tmp_path, 2)
-    assert losses(tmp_path / "half") == pytest.approx(alone(tmp_path / "one", run_of()), rel=2e-6)
+    expected = pytest.approx(alone(tmp_path / "one", run_of()), rel=2e-6)
+    assert losses(tmp_path / "half") == expected
+    assert rest == expected
     result = json.loads((tmp_path / "half" / "result.json").read_text())
     assert not result["exact"]  # other processes add up in another order
     assert result["environment"]["ranks"] == 2
+
+
+def test_one_process_may_begin_what_two_go_on_with(run_on_ranks: Any, tmp_path: Path) -> None:
+    carried_out(tmp_path / "half", run_of("muon"), None, Execution(), until=9)
+    assert (tmp_path / "half" / "checkpoint.safetensors").exists()
+    (tmp_path / "rest.json").write_text("muon")
+    run_on_ranks(__file__, tmp_path, 2)
+    expected = alone(tmp_path / "one", run_of("muon"))
+    assert losses(tmp_path / "half") == pytest.approx(expected, rel=2e-6)
 
 
 def carried_out(folder: Path, run: Run, ranks: Any, execution: Execution, until: int) -> None:
@@ -161,7 +175,8 @@ def main(folder: Path, rank: int) -> None:
         if (folder / "half.json").exists():
             carried_out(folder / "half", run_of(), ranks, Execution(), until=9)
         elif (folder / "rest.json").exists():
-            carried_out(folder / "half", run_of(), ranks, Execution(), until=STEPS + 1)
+            run = run_of((folder / "rest.json").read_text())
+            carried_out(folder / "half", run, ranks, Execution(), until=STEPS + 1)
         else:
             for name, case in CASES.items():
                 run, execution = (

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+import typer
+
 from windtunnel.cli.output import (
     AsJson,
     FlopsLimit,
@@ -16,6 +20,11 @@ from windtunnel.cli.output import (
     say,
     show,
 )
+
+Target = Annotated[
+    bool,
+    typer.Option("--target", help="The target: what is trained by default, said aloud."),
+]
 
 
 def tune(
@@ -61,8 +70,13 @@ def forecast(study: StudyPath, as_json: AsJson = False) -> None:
     end_with(outcome["verdict"])
 
 
-def train(study: StudyPath, store: StoreUrl = None, as_json: AsJson = False) -> None:
-    """Train the target once, and hold the forecast against what happened."""
+def train(
+    study: StudyPath, target: Target = True, store: StoreUrl = None, as_json: AsJson = False
+) -> None:
+    """Train the target once, and hold the forecast against what happened.
+
+    On several GPUs or machines: torchrun --nproc-per-node 8 -m windtunnel.train STUDY
+    """
     from windtunnel.studies.target import train_target
     from windtunnel.studies.words import target_sentence
 

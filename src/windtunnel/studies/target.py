@@ -9,7 +9,7 @@ from typing import Any
 
 from windtunnel.errors import NegativeVerdictError
 from windtunnel.report.progress import StudyProgress
-from windtunnel.scale import Run
+from windtunnel.scale import Run, Skip
 from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
 from windtunnel.studies.execute import execute, results
@@ -23,7 +23,9 @@ WIDTH_FOR_THREADS = 256
 def target_run(study: Study, forecast: Mapping[str, Any]) -> Run:
     """The target's one run, at the forecast's rate and whatever else was tuned."""
     recipe = study.spec.recipe.recipe(lr=forecast["lr"]).replace(**forecast.get("others", {}))
-    return study.run(study.rule, study.target, recipe)
+    run = study.run(study.rule, study.target, recipe)
+    skip = study.spec.training.skip
+    return run if skip is None else run.replace(skip=Skip(skip.limit, skip.spike))
 
 
 def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from windtunnel.training.ranks import Ranks
 from windtunnel.training.result import RunResult, read_result, write_result
 from windtunnel.training.session import Session
 
+CHECKPOINT_SECONDS = 20.0
+
 
 def train(
     run: Run,
@@ -30,7 +32,7 @@ def train(
     threads: int = 1,
     should_stop: Callable[[], bool] = lambda: False,
     on_progress: Callable[[int, int, float], object] = lambda step, steps, loss: None,
-    checkpoint_seconds: float = 20.0,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
     keep_weights: bool = False,
     execution: Execution = Execution(),  # noqa: B008  (frozen)
     ranks: Ranks | None = None,
@@ -97,7 +99,7 @@ def train(
 
 
 def _checkpoints(folder: Path, ranks: Ranks, execution: Execution) -> Checkpoints:
-    if ranks.mesh is None:
+    if ranks.mesh is None and not any(folder.glob("checkpoint-*/")):
         return FileCheckpoints(folder)
     from windtunnel.training.sharded_checkpoint import ShardedCheckpoints
 

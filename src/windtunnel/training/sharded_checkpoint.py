@@ -32,7 +32,12 @@ from torch.optim import Optimizer
 from windtunnel.errors import WindtunnelError
 from windtunnel.files import write_json
 from windtunnel.shards import is_sharded
-from windtunnel.training.checkpoint import Progress
+from windtunnel.training.checkpoint import (
+    Progress,
+    checkpoint_path,
+    load_checkpoint,
+    remove_checkpoint,
+)
 from windtunnel.training.ranks import Ranks
 from windtunnel.training.state import fits, owner_of, parameters_of, random_state, restore
 from windtunnel.training.state import tensors_of as tensors_of_state
@@ -60,7 +65,7 @@ class ShardedCheckpoints:
         self.seconds = 0.0
         self._folder, self._ranks, self._asynchronous = folder, ranks, asynchronous
         # A thread's messages must not mix with training's: they have a group of their own.
-        self._group = dist.new_group(backend="gloo")
+        self._group = None if ranks.mesh is None else dist.new_group(backend="gloo")
         self._thread = ThreadPoolExecutor(1)
         self._pending: tuple[Path, Progress, Future[dict[str, str]]] | None = None
 
@@ -110,7 +115,7 @@ class ShardedCheckpoints:
         self._close(path, progress, digests)
 
     def load(self, key: str, model: nn.Module, optimizer: Optimizer) -> Progress | None:
-        """Go back to the newest checkpoint that is whole and this run's.
+        """Go back to the newest checkpoint that is whole and this run's, of however many wrote it.
 
         Others are reported by name and passed over; nothing of them is used.
 
@@ -123,18 +128,19 @@ class ShardedCheckpoints:
                 return reason
             if self._ranks.rank == 0:
                 logger.warning("%s: not usable (%s); the one before it is used", path, reason)
-        return None
+        # One process may have begun the run.
+        return load_checkpoint(checkpoint_path(self._folder), key, model, optimizer)
 
     def remove(self) -> None:
         """Remove all of them, finished or not."""
         self.finish()
         self._ranks.wait()
         if self._ranks.rank == 0:
-            for path in self._folder.glob("checkpoint-*/"):
-                shutil.rmtree(path, ignore_errors=True)
+            remove_sharded(self._folder)
+            remove_checkpoint(checkpoint_path(self._folder))
 
     def _finished(self) -> list[Path]:
-        return sorted(path.parent for path in self._folder.glob(f"checkpoint-*/{_CONTENTS}"))
+        return finished_sharded(self._folder)
 
     @property
     def _own(self) -> str:
@@ -144,14 +150,17 @@ class ShardedCheckpoints:
     def _close(self, path: Path, progress: Progress, digests: dict[str, str]) -> None:
         """Say what the folder holds, once every process has written its part."""
         first = self._ranks.rank == 0
-        gathered: Any = [None] * self._ranks.count if first else None
-        dist.gather_object(digests, gathered, group=self._group)
+        gathered: Any = [digests]
+        if self._group is not None:
+            gathered = [None] * self._ranks.count if first else None
+            dist.gather_object(digests, gathered, group=self._group)
         if first:
             files = {name: digest for part in gathered for name, digest in part.items()}
             text = json.dumps(dataclasses.asdict(progress))
             write_json(path / _CONTENTS, {"progress": text, "sha256": _seal(text, files), **files})
             for old in self._finished()[:-_KEPT]:
                 shutil.rmtree(old, ignore_errors=True)
+            remove_checkpoint(checkpoint_path(self._folder))  # older: one process's
         self._ranks.wait()
 
     def _load(self, path: Path, key: str, model: nn.Module, optimizer: Optimizer) -> Progress | str:
@@ -184,9 +193,21 @@ class ShardedCheckpoints:
             for name, entry in described.items()
             if not name.startswith("random") or name in own
         }
-        load(tensors, storage_reader=reader, process_group=self._group)
+        alone = self._ranks.mesh is None
+        load(tensors, storage_reader=reader, process_group=self._group, no_dist=alone)
         restore(tensors, model, optimizer, self._ranks.data_rank)
         return progress
+
+
+def finished_sharded(folder: Path) -> list[Path]:
+    """The finished checkpoints of several processes in a run's folder, the newest last."""
+    return sorted(path.parent for path in folder.glob(f"checkpoint-*/{_CONTENTS}"))
+
+
+def remove_sharded(folder: Path) -> None:
+    """Remove all checkpoints of several processes, finished or not."""
+    for path in folder.glob("checkpoint-*/"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _written(saving: Future[object], path: Path, own: str) -> dict[str, str]:

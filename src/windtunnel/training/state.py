@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from windtunnel.parametrization.names import canonical_names
+from windtunnel.shards import is_sharded, like_shard
 
 T = TypeVar("T")
 
@@ -64,7 +65,7 @@ def restore(
     """Put model, optimizer and generators back to where `tensors_of` found them.
 
     Args:
-        tensors: They fit; sharded ones lie as the model's do.
+        tensors: They fit; each whole, or sharded as the model's is.
         model: As for `tensors_of`.
         optimizer: As for `tensors_of`.
         rank: As for `tensors_of`; where there were fewer processes, its generators stay.
@@ -72,11 +73,11 @@ def restore(
     parameters = parameters_of(model)
     stored = _below(_MODEL, tensors)
     for name, tensor in _held(model).items():
-        tensor.copy_(stored[name])
+        tensor.copy_(_like(stored[name], tensor))
     state: dict[str, dict[str, Tensor]] = {}
     for path, value in _below(_OPTIMIZER, tensors).items():
         name, _, part = path.rpartition(".")
-        state.setdefault(name, {})[part] = value
+        state.setdefault(name, {})[part] = _like(value, parameters[name])
     # The optimizer counts parameters through its groups; it puts each value on the right device.
     numbered = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     names = {parameter: name for name, parameter in parameters.items()}
@@ -106,6 +107,13 @@ def _held(model: nn.Module) -> dict[str, Tensor]:
     found = [*model.named_parameters(), *model.named_buffers()]
     names = canonical_names(name for name, _ in found)
     return dict(zip(names, (tensor for _, tensor in found), strict=True))
+
+
+def _like(value: Tensor, tensor: Tensor) -> Tensor:
+    """The value as the tensor lies: cut as that is, where it is whole and of its shape."""
+    if is_sharded(value) or value.shape != tensor.shape:
+        return value
+    return like_shard(value, tensor)
 
 
 def _of(rank: int) -> str:

@@ -16,7 +16,9 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.models import build_family
 from windtunnel.scale import Run
 from windtunnel.spec import DataSpec, StudySpec
-from windtunnel.training.loop import train
+from windtunnel.training.execution import Execution
+from windtunnel.training.loop import CHECKPOINT_SECONDS, train
+from windtunnel.training.ranks import Ranks
 
 
 def train_run(
@@ -26,6 +28,7 @@ def train_run(
     device: str,
     should_stop: Callable[[], bool],
     on_progress: Callable[[int, int, float], None],
+    ranks: Ranks | None = None,
 ) -> dict[str, Any] | None:
     """Train a run in its folder, or go on from its checkpoint there.
 
@@ -36,6 +39,7 @@ def train_run(
         device: A torch device.
         should_stop: Asked at every step.
         on_progress: Told step, steps and loss at every step.
+        ranks: The processes that train it together; None for this one alone.
 
     Returns:
         The result as JSON values, or None when it was stopped and can be resumed.
@@ -55,6 +59,7 @@ def train_run(
         vocabulary_size=corpus.vocabulary_size,
         sequence_length=run.data.sequence_length,
     )
+    is_target = run.scale == spec.target.scale()
     result = train(
         run,
         family=family,
@@ -64,9 +69,23 @@ def train_run(
         threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
         should_stop=should_stop,
         on_progress=on_progress,
-        keep_weights=run.scale == spec.target.scale(),
+        keep_weights=is_target,
+        execution=execution_of(spec) if is_target else Execution(),
+        ranks=ranks,
+        checkpoint_seconds=spec.training.checkpoint if is_target else CHECKPOINT_SECONDS,
     )
     return None if result is None else result.to_json()
+
+
+def execution_of(spec: StudySpec) -> Execution:
+    """How the study's target is carried out."""
+    training = spec.training
+    return Execution(
+        sharding=training.sharding,
+        micro_batch=training.micro_batch,
+        recompute=training.recompute,
+        compile=training.compile,
+    )
 
 
 @functools.lru_cache(maxsize=1)
