@@ -117,10 +117,19 @@ def joined_ranks(device: str, tensor: int = 1) -> Iterator[Ranks]:
         torch.cuda.set_device(own)
     from torch.distributed.device_mesh import init_device_mesh
 
-    dist.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+    _meet("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
     try:
         mesh = init_device_mesh(own.type, (world // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
         yield Ranks(own, mesh)
         dist.barrier()  # nobody leaves while another still talks to it
     finally:
         dist.destroy_process_group()
+
+
+def _meet(backend: str) -> None:
+    store, rank, count = next(iter(dist.rendezvous("env://")))
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":
+        # After a restart on one machine torch 2.13 hands out the store of the processes that died,
+        # with their addresses in it. (Machines count their restarts apart: several can't agree.)
+        store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count)
