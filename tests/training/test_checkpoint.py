@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import errno
 import random
 import struct
@@ -122,4 +123,31 @@ def test_a_full_disk_leaves_the_old_checkpoint(path: Path, monkeypatch: pytest.M
     with pytest.raises(WindtunnelError, match="no space left"):
         save_checkpoint(path, PROGRESS, *trained(9))
     assert path.read_bytes() == before
+    assert load_checkpoint(path, "k", *trained(0)) == PROGRESS
+
+
+def test_the_one_before_is_used_when_the_newest_cannot_be(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = [tensor.clone() for tensor in everything(*trained(4))]
+    later = dataclasses.replace(PROGRESS, step=6, norms=(1.5, 0.1), skipped=((2, "why"),))
+    save_checkpoint(path, later, *trained(6))
+    assert load_checkpoint(path, "k", *trained(0)) == later
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 4
+    path.write_bytes(bytes(content))
+    after = trained(9)
+    assert load_checkpoint(path, "k", *after) == PROGRESS
+    assert f"{path}: not usable (its checksum is wrong); the one before it is used" in caplog.text
+    for left, right in zip(expected, everything(*after), strict=True):
+        assert torch.equal(left, right)
+    save_checkpoint(path, dataclasses.replace(PROGRESS, key="other"), *trained(6))
+    save_checkpoint(path, PROGRESS, *trained(4))
+    save_checkpoint(path, dataclasses.replace(PROGRESS, key="other"), *trained(6))
+    assert load_checkpoint(path, "k", *trained(0)) == PROGRESS
+    assert "belongs to run other, not to k" in caplog.text
+
+
+def test_killed_between_two_renames_it_goes_on_from_the_one_before(path: Path) -> None:
+    path.rename(path.with_name("checkpoint-before.safetensors"))
     assert load_checkpoint(path, "k", *trained(0)) == PROGRESS
