@@ -14,20 +14,31 @@ import numpy.typing as npt
 import pytest
 import torch
 import torch.distributed as dist
+from torch.distributed.device_mesh import init_device_mesh
 
 from windtunnel.models.gpt import GPTFamily
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.training.batches import ArrayPair
 from windtunnel.training.execution import Execution
 from windtunnel.training.loop import train
-from windtunnel.training.ranks import joined_ranks
+from windtunnel.training.ranks import DATA, TENSOR, Ranks, joined_ranks
 
 fsdp = pytest.importorskip("torch.distributed.fsdp")
 if not (dist.is_available() and dist.is_gloo_available() and hasattr(fsdp, "fully_shard")):
     pytest.skip("needs gloo and FSDP2", allow_module_level=True)
 
 LENGTH, SEQUENCES, STEPS, VOCABULARY = 16, 8, 20, 33
-FAMILY = GPTFamily(vocabulary_size=VOCABULARY, head_size=8)
+FAMILIES = {
+    "plain": GPTFamily(vocabulary_size=VOCABULARY, head_size=8),
+    "variant": GPTFamily(
+        vocabulary_size=VOCABULARY,
+        head_size=8,
+        tied=True,
+        query_groups=2,
+        qk_norm=True,
+        activation="relu2",
+    ),
+}
 
 
 class Numbers:
@@ -48,23 +59,33 @@ class Numbers:
         return np.random.default_rng(seed).integers(0, VOCABULARY, (sequences, LENGTH))
 
 
-def run_of(optimizer: str = "adamw", lr: float = 0.01) -> Run:
+def run_of(optimizer: str = "adamw", family: str = "plain") -> Run:
     return Run(
         family="gpt",
-        family_options=(),
+        family_options=(("kind", family),),
         optimizer=optimizer,
         rule="mup",
         base=Scale(16, 1, 640),
         scale=Scale(32, 2, STEPS * SEQUENCES * LENGTH),
-        recipe=Recipe(lr=lr, batch_units=SEQUENCES * LENGTH, clip_norm=0.5),
+        recipe=Recipe(lr=0.01, batch_units=SEQUENCES * LENGTH, clip_norm=0.5),
         data=DataIdentity("numbers", LENGTH, 8),
         init_seed=3,
     )
 
 
 def alone(folder: Path, run: Run, execution: Execution = Execution()) -> list[float]:  # noqa: B008
-    train(run, family=FAMILY, batches=Numbers(), folder=folder, execution=execution)
+    train(
+        run,
+        family=family_of(run),
+        batches=Numbers(),
+        folder=folder,
+        execution=execution,
+    )
     return losses(folder)
+
+
+def family_of(run: Run) -> GPTFamily:
+    return FAMILIES[dict(run.family_options)["kind"]]
 
 
 def losses(folder: Path) -> list[float]:
@@ -79,7 +100,14 @@ CASES: dict[str, dict[str, Any]] = {
     "recomputed": {"execution": {"recompute": True}},
     "muon": {"optimizer": "muon"},
     "not-asynchronous": {"execution": {"asynchronous": False}},
+    "tensor": {"tensor": 2},
+    "tensor-muon": {"tensor": 2, "optimizer": "muon", "execution": {"recompute": True}},
+    "tensor-variant": {"tensor": 2, "family": "variant"},
 }
+
+
+def case_run(name: str) -> Run:
+    return run_of(CASES[name].get("optimizer", "adamw"), CASES[name].get("family", "plain"))
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +120,7 @@ def found(run_on_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", CASES)
 def test_two_processes_have_the_losses_of_one(found: Path, tmp_path: Path, name: str) -> None:
-    expected = alone(tmp_path, run_of(CASES[name].get("optimizer", "adamw")))
+    expected = alone(tmp_path, case_run(name))
     assert len(expected) == STEPS
     assert losses(found / name) == pytest.approx(expected, rel=2e-6)
     result = json.loads((found / name / "result.json").read_text())
@@ -134,13 +162,14 @@ def test_four_processes_checkpoint_is_gone_on_from_by_two(
     (tmp_path / "half.json").write_text("adamw")
     run_on_ranks(__file__, tmp_path, 4)
     assert len(list((tmp_path / "half").glob("checkpoint-*/shard-*.safetensors"))) == 4
+    one = pytest.approx(alone(tmp_path / "one", run_of()), rel=2e-6)
+    assert losses(tmp_path / "both") == one
     shutil.copytree(tmp_path / "half", tmp_path / "alone")
     rest = alone(tmp_path / "alone", run_of())
     (tmp_path / "half.json").rename(tmp_path / "rest.json")
     run_on_ranks(__file__, tmp_path, 2)
-    expected = pytest.approx(alone(tmp_path / "one", run_of()), rel=2e-6)
-    assert losses(tmp_path / "half") == expected
-    assert rest == expected
+    assert losses(tmp_path / "half") == one
+    assert rest == one
     result = json.loads((tmp_path / "half" / "result.json").read_text())
     assert not result["exact"]  # other processes add up in another order
     assert result["environment"]["ranks"] == 2
@@ -159,7 +188,7 @@ def carried_out(folder: Path, run: Run, ranks: Any, execution: Execution, until:
     done = [0]
     train(
         run,
-        family=FAMILY,
+        family=family_of(run),
         batches=Numbers(),
         folder=folder,
         ranks=ranks,
@@ -169,23 +198,31 @@ def carried_out(folder: Path, run: Run, ranks: Any, execution: Execution, until:
     )
 
 
+def arranged(ranks: Ranks, tensor: int) -> Ranks:
+    """The same processes, so many of which share each layer."""
+    shape = (ranks.count // tensor, tensor)
+    return Ranks(ranks.device, init_device_mesh("cpu", shape, mesh_dim_names=(DATA, TENSOR)))
+
+
 def main(folder: Path, rank: int) -> None:
     """Train what the folder asks for, on this rank."""
     with joined_ranks("cpu") as ranks:
         if (folder / "half.json").exists():
             carried_out(folder / "half", run_of(), ranks, Execution(), until=9)
+            # Layers shared by pairs, and each share cut by two.
+            both = arranged(ranks, 2)
+            for until in (7, STEPS + 1):
+                carried_out(folder / "both", run_of(), both, Execution(), until)
         elif (folder / "rest.json").exists():
             run = run_of((folder / "rest.json").read_text())
             carried_out(folder / "half", run, ranks, Execution(), until=STEPS + 1)
         else:
             for name, case in CASES.items():
-                run, execution = (
-                    run_of(case.get("optimizer", "adamw")),
-                    Execution(**case.get("execution", {})),
-                )
-                carried_out(folder / name, run, ranks, execution, until=STEPS + 1)
+                run, execution = case_run(name), Execution(**case.get("execution", {}))
+                own = arranged(ranks, case.get("tensor", 1))
+                carried_out(folder / name, run, own, execution, until=STEPS + 1)
                 for until in (7, STEPS + 1):
-                    carried_out(folder / f"{name}-stopped", run, ranks, execution, until)
+                    carried_out(folder / f"{name}-stopped", run, own, execution, until)
     (folder / f"{rank}.json").write_text("{}")
 
 

@@ -18,6 +18,8 @@ from windtunnel.models.unit_scaling import cross_entropy
 from windtunnel.scale import Powers, Scale
 
 if TYPE_CHECKING:
+    from torch.distributed.device_mesh import DeviceMesh
+
     from windtunnel.models.stacked import Stacked
 
 __all__ = ["GPT", "GPTFamily"]
@@ -169,6 +171,12 @@ class GPTFamily:
 
         self._validate(scale)
         return StackedGPT(self, scale)
+
+    def tensor_parallel(self, model: GPT, mesh: DeviceMesh) -> None:
+        """Share each layer among processes; see `windtunnel.models.gpt_tensor_parallel`."""
+        from windtunnel.models.gpt_tensor_parallel import share_layers
+
+        share_layers(self, model, mesh)
 
     def ops(self, scale: Scale) -> Ops:
         """The operations that the model of this scale is made of."""

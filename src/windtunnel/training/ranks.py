@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from windtunnel.errors import WindtunnelError
 
@@ -127,9 +129,9 @@ def joined_ranks(device: str, tensor: int = 1) -> Iterator[Ranks]:
 
 
 def _meet(backend: str) -> None:
-    store, rank, count = next(iter(dist.rendezvous("env://")))
+    store, rank, count = next(rendezvous("env://"))
     if os.environ.get("GROUP_WORLD_SIZE") == "1":
         # After a restart on one machine torch 2.13 hands out the store of the processes that died,
         # with their addresses in it. (Machines count their restarts apart: several can't agree.)
-        store = dist.PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
+        store = PrefixStore(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0"), store)
     dist.init_process_group(backend, store=store, rank=rank, world_size=count)
