@@ -13,7 +13,7 @@ from windtunnel.data.batches import TokenBatches
 from windtunnel.data.cache import default_cache
 from windtunnel.data.corpus import Corpus, open_corpus
 from windtunnel.errors import WindtunnelError
-from windtunnel.models import build_family
+from windtunnel.models import Family, build_family
 from windtunnel.scale import Run
 from windtunnel.spec import DataSpec, StudySpec
 from windtunnel.training.loop import train
@@ -43,6 +43,31 @@ def train_run(
     Raises:
         WindtunnelError: The data isn't what the study was begun with.
     """
+    family, batches = subject(run, spec)
+    result = train(
+        run,
+        family=family,
+        batches=batches,
+        folder=folder,
+        device=device,
+        threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
+        should_stop=should_stop,
+        on_progress=on_progress,
+        keep_weights=run.scale == spec.target.scale(),
+    )
+    return None if result is None else result.to_json()
+
+
+def subject(run: Run, spec: StudySpec) -> tuple[Family, TokenBatches]:
+    """What a run trains, and on what.
+
+    Args:
+        run: The run.
+        spec: The study, for the place of its data.
+
+    Raises:
+        WindtunnelError: The data isn't what the study was begun with.
+    """
     corpus = _corpus(spec.data.model_dump_json())
     if corpus.content_hash != run.data.content_hash:
         raise WindtunnelError(
@@ -55,18 +80,7 @@ def train_run(
         vocabulary_size=corpus.vocabulary_size,
         sequence_length=run.data.sequence_length,
     )
-    result = train(
-        run,
-        family=family,
-        batches=TokenBatches(corpus, run.data.sequence_length),
-        folder=folder,
-        device=device,
-        threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
-        should_stop=should_stop,
-        on_progress=on_progress,
-        keep_weights=run.scale == spec.target.scale(),
-    )
-    return None if result is None else result.to_json()
+    return family, TokenBatches(corpus, run.data.sequence_length)
 
 
 @functools.lru_cache(maxsize=1)
