@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("torch")
 
+import torch
+
 from windtunnel.data.cache import default_cache
 from windtunnel.data.corpus import open_corpus
 from windtunnel.errors import WindtunnelError
@@ -252,3 +254,15 @@ def test_what_cannot_go_together_is_claimed_alone(
     (tmp_path / run.key).mkdir()
     (tmp_path / run.key / "result.json").write_text("{}")
     assert not together(*runs)
+
+
+def test_a_device_without_room_gets_half_as_many(
+    together: Together, store: Store[Run], chosen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(population: object) -> float:
+        raise torch.cuda.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(choose_module, "_population_seconds", full)
+    together.carry_out(claimed(together, store))
+    assert states(store) == ["waiting"] * 4
+    assert len(claimed(together, store).held) == 2
