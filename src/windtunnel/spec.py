@@ -291,8 +291,8 @@ class StudySpec(_Section):
     Attributes:
         population: Whether a worker may train runs that wait and are alike all at once, where a
             few timed steps say that this is faster: `auto` on a GPU alone, `timed` on a CPU too,
-            `never`. Losses are then those of single runs to rounding and no longer to the bit,
-            and which runs go together depends on what waits at the moment.
+            `never`. Losses are then those of single runs but for rounding, which training
+            amplifies, and which runs go together depends on what waits at the moment.
     """
 
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
