@@ -325,7 +325,14 @@ class BudgetSpec(_Section):
 
 
 class StudySpec(_Section):
-    """A whole study, as `study.yaml` states it."""
+    """A whole study, as `study.yaml` states it.
+
+    Attributes:
+        population: Whether a worker may train runs that wait and are alike all at once, where a
+            few timed steps say that this is faster: `auto` on a GPU alone, `timed` on a CPU too,
+            `never`. Losses are then those of single runs but for rounding, which training
+            amplifies, and which runs go together depends on what waits at the moment.
+    """
 
     name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     family: FamilySpec | None = None
@@ -347,6 +354,7 @@ class StudySpec(_Section):
     limits: LimitsSpec = LimitsSpec()
     training: TrainingSpec = TrainingSpec()
     workers: Literal["auto"] | PositiveInt = "auto"
+    population: Literal["auto", "timed", "never"] = "auto"
 
     @property
     def planned(self) -> bool:

@@ -17,7 +17,7 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.parametrization.plan import Plan
 from windtunnel.report.progress import StudyProgress
 from windtunnel.search.executors.run_command import run_command
-from windtunnel.search.executors.worker import run_folder
+from windtunnel.search.executors.run_files import run_folder
 from windtunnel.spec import StudySpec
 from windtunnel.studies.policy_tune import policy_tune
 from windtunnel.studies.study import Study, open_study

@@ -15,7 +15,8 @@ from windtunnel.laws.reading.file import read_raw
 from windtunnel.laws.sweeps.columns import parse_sweep_columns
 from windtunnel.laws.sweeps.table import read_tuning_table
 from windtunnel.report.progress import StudyProgress
-from windtunnel.search.executors.worker import _result_in, run_folder
+from windtunnel.search.executors.run_files import run_folder
+from windtunnel.search.executors.worker import _result_in
 from windtunnel.search.study_store import study_store
 from windtunnel.studies.fit import fit
 from windtunnel.studies.forecast import forecast

@@ -19,7 +19,13 @@ RECIPE = Recipe(lr=0.01, batch_units=64)
 
 @pytest.mark.parametrize(
     "circumstance",
-    [{"name": "other"}, {"device": "auto"}, {"workers": 7}, {"budget": {"time": "2h"}}],
+    [
+        {"name": "other"},
+        {"device": "auto"},
+        {"workers": 7},
+        {"budget": {"time": "2h"}},
+        {"population": "never"},
+    ],
 )
 def test_the_fingerprint_ignores_circumstances(
     study: Study, make_study: Any, circumstance: dict[str, Any]
@@ -49,7 +55,7 @@ def test_the_fingerprint_changes_with_the_science(
 def test_a_study_without_later_sections_has_the_fingerprint_it_had_before_there_were_any(
     study: Study,
 ) -> None:
-    circumstances = {"name", "device", "workers", "budget", "limits"}
+    circumstances = {"name", "device", "workers", "budget", "limits", "population"}
     science = study.spec.model_dump(mode="json", exclude=circumstances)
     assert science["recipe"].pop("schedule_settings") == {}
     assert science["recipe"].pop("optimizer_settings") == {}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from windtunnel.data.batches import TokenBatches
 from windtunnel.models import Family
@@ -71,3 +72,14 @@ def test_why_there_is_no_population_is_said(
     assert "hardly any steps" in choose(short, family=family, batches=batches).reason
     monkeypatch.setattr(choose_module, "LONG_STEP_SECONDS", 0.0)
     assert "launching" in choose(runs, family=family, batches=batches).reason
+
+
+def test_a_device_that_is_too_small_is_told_apart(
+    runs: list[Run], family: Family, batches: TokenBatches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(population: object) -> float:
+        raise torch.cuda.OutOfMemoryError("no room")
+
+    monkeypatch.setattr(choose_module, "_population_seconds", full)
+    choice = choose(runs, family=family, batches=batches)
+    assert choice.out_of_memory and choice.population is None

@@ -86,3 +86,18 @@ def test_who_lost_the_claim_writes_nothing(
     with pytest.raises(WindtunnelError, match="lost"):
         train_population(population, lambda run: tmp_path / run.key, should_stop=lost)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_that_is_not_held_any_more_leaves_and_the_others_go_on(
+    runs: list[Run], family: Family, batches: TokenBatches, tmp_path: Path
+) -> None:
+    """The second is lost half-way, the third after it has diverged."""
+
+    def holds(run: Run) -> bool:
+        return run == runs[0] or population.step < 9
+
+    population = Population(runs, family=family, batches=batches)
+    results = train_population(population, lambda run: tmp_path / run.key, holds=holds)
+    assert results is not None
+    assert [result.key for result in results] == [runs[0].key]
+    assert [path.name for path in tmp_path.iterdir()] == [runs[0].key]

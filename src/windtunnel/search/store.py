@@ -102,6 +102,15 @@ class Store(Generic[P]):
         with self.writing() as connection:
             schema.metadata.create_all(connection)
 
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return self._study
+
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock that leases are counted by."""
+        return self._clock()
+
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
@@ -155,21 +164,13 @@ class Store(Generic[P]):
             The claim, or None when there is nothing to do.
         """
         now = self._clock()
-        twin = _runs.alias()
-        live_twin = sa.exists().where(
-            twin.c.study == self._study,
-            twin.c.key == _runs.c.key,
-            twin.c.number != _runs.c.number,
-            twin.c.state == "running",
-            twin.c.lease_until >= now,
-        )
         free = sa.or_(
             _runs.c.state == "waiting",
             sa.and_(_runs.c.state == "running", _runs.c.lease_until < now),
         )
         candidate = (
             sa.select(_runs.c.number, _runs.c.fence, _runs.c.run)
-            .where(_runs.c.study == self._study, free, ~live_twin)
+            .where(_runs.c.study == self._study, free, self.no_live_twin(now))
             .order_by(_runs.c.number)
             .limit(1)
         )
@@ -181,22 +182,15 @@ class Store(Generic[P]):
                 found = connection.execute(candidate).first()
                 if found is None:
                     return None
-                taken = connection.execute(
-                    sa.update(_runs)
-                    .where(self._row(found.number), _runs.c.fence == found.fence, free)
-                    .values(
-                        state="running",
-                        worker=worker,
-                        fence=found.fence + 1,
-                        lease_until=now + lease_seconds,
-                        step=-1,
-                        steps=0,
-                        progress_loss=None,
-                    )
-                ).rowcount
-            if taken == 1:
-                run = self._run(found.number, found.run)
-                return Claim(found.number, run, worker, found.fence + 1, lease_seconds)
+                claim = Claim(
+                    found.number,
+                    self.run(found.number, found.run),
+                    worker,
+                    found.fence + 1,
+                    lease_seconds,
+                )
+                if self.take(connection, claim, free, now):
+                    return claim
 
     @patiently
     def report(self, claim: Claim[P], step: int, steps: int, loss: float | None) -> None:
@@ -237,7 +231,7 @@ class Store(Generic[P]):
             LeaseLost: The claim is no longer the newest.
         """
         with self.writing() as connection:
-            done = self._update(
+            done = self.update(
                 connection,
                 claim,
                 state=result["status"],
@@ -377,7 +371,7 @@ class Store(Generic[P]):
         return tuple(
             Row(
                 row.number,
-                self._run(row.number, row.run),
+                self.run(row.number, row.run),
                 row.purpose,
                 row.state,
                 row.loss,
@@ -438,14 +432,49 @@ class Store(Generic[P]):
             _runs.c.study == self._study, _runs.c.number.between(numbers.start, numbers.stop - 1)
         )
 
-    def _run(self, number: int, text: str) -> P:
-        """Parsing is most of what listing costs, and a run never changes."""
+    def run(self, number: int, text: str) -> P:
+        """The run that is written as `text`; parsing is most of what listing costs: done once."""
         known = self._parsed.get(number)
         if known is None or known[0] != text:
             known = self._parsed[number] = (text, self._parse(json.loads(text)))
         return known[1]
 
-    def _update(self, connection: sa.Connection, claim: Claim[P], **values: Any) -> bool:
+    def no_live_twin(self, now: float) -> sa.ColumnElement[bool]:
+        """Whether nobody trains a run of the same key under another number."""
+        twin = _runs.alias()
+        return ~sa.exists().where(
+            twin.c.study == self._study,
+            twin.c.key == _runs.c.key,
+            twin.c.number != _runs.c.number,
+            twin.c.state == "running",
+            twin.c.lease_until >= now,
+        )
+
+    def take(
+        self,
+        connection: sa.Connection,
+        claim: Claim[P],
+        free: sa.ColumnElement[bool],
+        now: float,
+    ) -> bool:
+        """Write a claim down if its run is still free and nobody claimed it meanwhile."""
+        taken = connection.execute(
+            sa.update(_runs)
+            .where(self._row(claim.number), _runs.c.fence == claim.fence - 1, free)
+            .values(
+                state="running",
+                worker=claim.worker,
+                fence=claim.fence,
+                lease_until=now + claim.lease_seconds,
+                step=-1,
+                steps=0,
+                progress_loss=None,
+            )
+        )
+        return taken.rowcount == 1
+
+    def update(self, connection: sa.Connection, claim: Claim[P], **values: Any) -> bool:
+        """Change a claimed run's row, if the claim is still the newest; whether it is."""
         changed = connection.execute(
             sa.update(_runs)
             .where(
@@ -457,7 +486,7 @@ class Store(Generic[P]):
 
     def _change(self, claim: Claim[P], **values: Any) -> None:
         with self.writing() as connection:
-            if not self._update(connection, claim, **values):
+            if not self.update(connection, claim, **values):
                 self._refuse_unless(connection, claim, ())
 
     def _refuse_unless(

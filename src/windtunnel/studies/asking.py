@@ -12,7 +12,7 @@ from typing import Any
 from windtunnel.command import arguments
 from windtunnel.errors import WindtunnelError
 from windtunnel.report.progress import StudyProgress
-from windtunnel.search.executors.worker import run_folder
+from windtunnel.search.executors.run_files import run_folder
 from windtunnel.search.store import Claim, LeaseLost
 from windtunnel.search.study_store import study_store
 from windtunnel.studies.execute import NotCarriedOut, step_of

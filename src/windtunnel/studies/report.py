@@ -183,6 +183,11 @@ def _environment(study: Study, target: dict[str, Any] | None) -> dict[str, Any]:
     every = [r for rows in results(study).values() for r in rows]
     if every:
         described |= every[-1]["environment"]
+        described.pop("population", None)  # of that run alone
+    at_once = [result for result in every if "population" in result["environment"]]
     if target is not None:
-        described["resumed exactly"] = all(result["exact"] for result in every)
+        single = [result for result in every if "population" not in result["environment"]]
+        described["resumed exactly"] = all(result["exact"] for result in single)
+    if at_once:
+        described["trained at once with others"] = f"{len(at_once)} of {len(every)} runs"
     return described

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 STUDY_FILE = "study.yaml"
 STANDARD = "sp"  # the rule every study is held against
 OWN_RULE = "own"  # what a command of the user's does by itself
-# What may change without changing any number in the study's table.
-_CIRCUMSTANCES = frozenset({"name", "device", "workers", "budget", "limits", "training"})
+# What may change without changing any number in the study's table, but for rounding.
+_CIRCUMSTANCES = frozenset(
+    {"name", "device", "workers", "budget", "limits", "population", "training"}
+)
 
 
 @dataclass(frozen=True)

@@ -39,12 +39,14 @@ class Choice:
         reason: Why, in words.
         single_seconds: Of a step of one run in our loop; 0 if it has too few steps to tell.
         population_seconds: Of a step of all runs as a population; None if there can't be one.
+        out_of_memory: Whether there can't be one because the device is too small for it.
     """
 
     population: Population | None
     reason: str
     single_seconds: float
     population_seconds: float | None
+    out_of_memory: bool = False
 
 
 def choose(
@@ -78,7 +80,8 @@ def choose(
             )
             stacked = _population_seconds(population)
         except (WindtunnelError, torch.cuda.OutOfMemoryError) as error:
-            return Choice(None, str(error), single, None)
+            no_room = isinstance(error, torch.cuda.OutOfMemoryError)
+            return Choice(None, str(error), single, None, no_room)
     gain = speed_up(single, stacked, members=len(runs), processes=processes)
     beside = "one at a time" if processes == 1 else f"{processes} processes, one at a time each"
     reason = f"{len(runs)} runs at once are {gain:.2f} times as fast as {beside}"

@@ -18,6 +18,7 @@ def train_population(
     folder_of: Callable[[Run], Path],
     *,
     should_stop: Callable[[], bool] = lambda: False,
+    holds: Callable[[Run], bool] = lambda run: True,
     on_progress: Callable[[int, int, list[float]], object] = lambda step, steps, losses: None,
     checkpoint_seconds: float = 60.0,
 ) -> list[RunResult] | None:
@@ -31,6 +32,8 @@ def train_population(
         folder_of: Each run's own folder.
         should_stop: As for `train`: when it turns true, checkpoints are written and training
             ends; when it raises, nothing more is written.
+        holds: Whether a run is still to be trained here, asked after `should_stop`; one that is
+            not leaves the population, the others go on, and nothing more is written for it.
         on_progress: Told of steps done, steps in all and the members' last losses.
         checkpoint_seconds: Time between checkpoints of all members.
 
@@ -46,6 +49,9 @@ def train_population(
     def pause() -> bool:
         nonlocal stop
         stop = should_stop()
+        lost = [member.run for member in population.members if not holds(member.run)]
+        if lost:
+            population.stop(lost)
         return stop or time.monotonic() - saved_at >= checkpoint_seconds
 
     while not population.train(should_stop=pause, on_progress=on_progress):
@@ -55,9 +61,10 @@ def train_population(
         if stop:
             return None
         saved_at = time.monotonic()
-    results = population.results()
+    every = population.results()
     should_stop()  # raises, so that nothing is written, if the claim was lost meanwhile
     members = {member.run.key: member for member in (*population.members, *population.left)}
+    results = [result for result in every if holds(members[result.key].run)]
     for result in results:
         member = members[result.key]
         folder = folder_of(member.run)

@@ -15,8 +15,8 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.scale import DataIdentity, Recipe, Run, Scale
 from windtunnel.search.brackets import Axis, BracketPolicy, Cell
 from windtunnel.search.drive import Driver
+from windtunnel.search.executors.run_files import run_folder
 from windtunnel.search.executors.supervisor import Supervisor, carry_out
-from windtunnel.search.executors.worker import run_folder
 from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
 from windtunnel.search.store import Store, study_database

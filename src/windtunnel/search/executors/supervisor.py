@@ -22,7 +22,7 @@ from windtunnel.search.executors.limits import Watches
 from windtunnel.search.executors.process_tree import end_all
 from windtunnel.search.executors.worker import LOST_LEASE, TRAINER, worker_name
 from windtunnel.search.policy import Budget, Stop
-from windtunnel.search.store import LEASE_SECONDS, Store
+from windtunnel.search.store import LEASE_SECONDS, Progress, Store
 from windtunnel.search.table import Row
 from windtunnel.spec import LimitsSpec
 
@@ -81,6 +81,8 @@ class Supervisor:
         self._grace = grace
         self._mark = f"{socket.gethostname()}:{os.getpid()}:{id(self)}"
         self._looked = 0.0
+        self._together: dict[str, set[int]] = {}
+        self._alone = False
 
     def __enter__(self) -> Self:
         """Free what a killed supervisor's workers held, and start."""
@@ -126,17 +128,34 @@ class Supervisor:
         self._looked = time.monotonic()
         workers = {worker_name(i, w.pid): i for i, w in self._workers.items()}
         pids = {name: self._workers[index].pid for name, index in workers.items()}
+        progress = self._store.progress()
+        self._note_together(progress)
         lines = []
-        for name, number, too_much in self._watches.exceeded(pids, self._store.progress()):
+        for name, number, too_much in self._watches.exceeded(pids, progress):
             index = workers[name]
             self._workers[index].kill()
             self._workers[index].wait()
             self._end_leftovers(index)
-            self._store.give_up(number, too_much)
+            # Which of several is to blame, and what each takes, shows when they are trained alone.
+            together = number in self._together.pop(name, ())
+            if together:
+                self._alone = True
+            else:
+                self._store.give_up(number, too_much)
             self._store.release(name)
             self._start(index)
-            lines.append(f"run {number} was ended, and worker {index} started again: {too_much}")
+            ended = f"run {number} was ended"
+            if together:
+                ended = f"run {number} and those trained with it were given back"
+            lines.append(f"{ended}, and worker {index} started again: {too_much}")
         return lines
+
+    def _note_together(self, progress: Sequence[Progress]) -> None:
+        """Remember which runs a worker trains at once, also when it has lost some of them."""
+        held: dict[str, set[int]] = {}
+        for one in progress:
+            held.setdefault(one.worker, set()).add(one.number)
+        self._together |= {name: numbers for name, numbers in held.items() if len(numbers) > 1}
 
     def stop(self) -> None:
         """Ask every worker to write a checkpoint and leave; end those that take too long."""
@@ -167,6 +186,8 @@ class Supervisor:
                     *("--device", self._devices[index]),
                     *("--trainer", self._trainer),
                     *("--lease-seconds", str(self._lease_seconds)),
+                    *("--workers", str(len(self._devices))),
+                    *(("--alone",) if self._alone else ()),
                 ],
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -181,7 +202,10 @@ class Supervisor:
         name = worker_name(index, pid)
         line = f"worker {index} ended {_manner(status)}"
         held = [progress.number for progress in self._store.progress() if progress.worker == name]
-        if status != LOST_LEASE:
+        if len(held) > 1 and status != LOST_LEASE:
+            self._alone = True  # nobody's fault until they were trained one at a time
+            self._idle_deaths = 0
+        elif status != LOST_LEASE:
             self._deaths.update(held)
             self._idle_deaths = 0 if held else self._idle_deaths + 1
         tail = self._tail(index)

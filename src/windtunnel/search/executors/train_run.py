@@ -13,7 +13,7 @@ from windtunnel.data.batches import TokenBatches
 from windtunnel.data.cache import default_cache
 from windtunnel.data.corpus import Corpus, open_corpus
 from windtunnel.errors import WindtunnelError
-from windtunnel.models import build_family
+from windtunnel.models import Family, build_family
 from windtunnel.scale import Run
 from windtunnel.spec import DataSpec, StudySpec
 from windtunnel.training.execution import Execution
@@ -47,6 +47,35 @@ def train_run(
     Raises:
         WindtunnelError: The data isn't what the study was begun with.
     """
+    family, batches = subject(run, spec)
+    is_target = run.scale == spec.target.scale()
+    result = train(
+        run,
+        family=family,
+        batches=batches,
+        folder=folder,
+        device=device,
+        threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
+        should_stop=should_stop,
+        on_progress=on_progress,
+        keep_weights=is_target,
+        execution=execution_of(spec) if is_target else Execution(),
+        ranks=ranks,
+        checkpoint_seconds=spec.training.checkpoint if is_target else CHECKPOINT_SECONDS,
+    )
+    return None if result is None else result.to_json()
+
+
+def subject(run: Run, spec: StudySpec) -> tuple[Family, TokenBatches]:
+    """What a run trains, and on what.
+
+    Args:
+        run: The run.
+        spec: The study, for the place of its data.
+
+    Raises:
+        WindtunnelError: The data isn't what the study was begun with.
+    """
     corpus = _corpus(spec.data.model_dump_json())
     if corpus.content_hash != run.data.content_hash:
         raise WindtunnelError(
@@ -59,22 +88,7 @@ def train_run(
         vocabulary_size=corpus.vocabulary_size,
         sequence_length=run.data.sequence_length,
     )
-    is_target = run.scale == spec.target.scale()
-    result = train(
-        run,
-        family=family,
-        batches=TokenBatches(corpus, run.data.sequence_length),
-        folder=folder,
-        device=device,
-        threads=torch.get_num_threads(),  # as the supervisor asked, through the environment
-        should_stop=should_stop,
-        on_progress=on_progress,
-        keep_weights=is_target,
-        execution=execution_of(spec) if is_target else Execution(),
-        ranks=ranks,
-        checkpoint_seconds=spec.training.checkpoint if is_target else CHECKPOINT_SECONDS,
-    )
-    return None if result is None else result.to_json()
+    return family, TokenBatches(corpus, run.data.sequence_length)
 
 
 def execution_of(spec: StudySpec) -> Execution:

@@ -22,12 +22,16 @@ from typing import Any
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.scale import Run
+from windtunnel.search.executors.group_lease import GroupGuard
 from windtunnel.search.executors.lease import LeaseGuard
+from windtunnel.search.executors.pools import allowed
+from windtunnel.search.executors.run_files import remove_leftovers, run_folder
+from windtunnel.search.executors.together import Together
 from windtunnel.search.store import LEASE_SECONDS, Claim, LeaseLost, Store
 from windtunnel.search.study_store import study_store
 from windtunnel.spec import StudySpec, load_study
 
-TRAINER = "windtunnel.search.executors.train_run:train_run"
+TRAINER = "windtunnel.search.executors.train_runs:train_run"
 LOST_LEASE = 75  # exit status: stopped past its lease and woken
 POLL_SECONDS = 0.1
 
@@ -45,13 +49,8 @@ def worker_name(index: int, pid: int) -> str:
     return f"{index}@{socket.gethostname()}:{pid}"
 
 
-def run_folder(study: Path, run: Run) -> Path:
-    """Where a run's files are."""
-    return study / "runs" / run.key
-
-
 class Worker:
-    """Claims and trains, one run at a time, until it is told to stop.
+    """Claims and trains, one run at a time or several at once, until it is told to stop.
 
     Args:
         folder: The study's folder.
@@ -60,6 +59,7 @@ class Worker:
         name: Unique name of this worker.
         device: Torch device to train on.
         trainer: Trains one run; see `windtunnel.search.executors.train_run`.
+        together: Trains several runs at once where that pays; None: never.
         lease_seconds: How long a claim lasts without progress.
     """
 
@@ -72,6 +72,7 @@ class Worker:
         name: str,
         device: str,
         trainer: Trainer,
+        together: Together | None = None,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._folder = folder
@@ -80,12 +81,13 @@ class Worker:
         self._name = name
         self._device = device
         self._trainer = trainer
+        self._together = together
         self._lease_seconds = lease_seconds
         self._stop = threading.Event()
-        self._guard: LeaseGuard | None = None
+        self._guard: LeaseGuard | GroupGuard | None = None
 
     def request_stop(self, *_signal: object) -> None:
-        """Stop at the next step: write a checkpoint and give the run back."""
+        """Stop at the next step: write checkpoints and give back what is claimed."""
         self._stop.set()
 
     def woken(self, *_signal: object) -> None:
@@ -105,9 +107,17 @@ class Worker:
             if claim is None:
                 self._stop.wait(POLL_SECONDS)
                 continue
-            self._guard = LeaseGuard(self._store, claim, asked_at, self._stop.is_set)
+            more = [] if self._together is None else self._together.claim_more(claim)
             try:
-                self._carry_out(claim, self._guard)
+                if self._together is not None and more:
+                    claims, stopped = [claim, *more], self._stop.is_set
+                    self._guard = group = GroupGuard(self._store, claims, asked_at, stopped)
+                    self._together.carry_out(group)
+                else:
+                    self._guard = guard = LeaseGuard(
+                        self._store, claim, asked_at, self._stop.is_set
+                    )
+                    self._carry_out(claim, guard)
             except LeaseLost as lost:
                 _log.warning("%s: its lease ended; nothing more is written for it", lost)
             finally:
@@ -116,7 +126,7 @@ class Worker:
     def _carry_out(self, claim: Claim[Run], guard: LeaseGuard) -> None:
         folder = run_folder(self._folder, claim.run)
         guard.should_stop()
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
         try:
             result = _result_in(folder, claim.run)
             if result is None:
@@ -156,12 +166,6 @@ def _result_in(folder: Path, run: Run) -> dict[str, Any] | None:
     return result if whole and result["key"] == run.key else None
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Half-written temporary files of a holder that was killed."""
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
-
-
 def _leave_with_the_parent() -> None:
     """End this process when the supervisor does, however that comes about.
 
@@ -190,20 +194,38 @@ def main() -> None:
     parser.add_argument("--worker", type=int, required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--trainer", default=TRAINER)
+    parser.add_argument("--workers", type=int, default=1, help="how many share the runs")
+    parser.add_argument("--alone", action="store_true", help="train one run at a time")
     parser.add_argument("--lease-seconds", type=float, default=LEASE_SECONDS)
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        module, function = options.trainer.split(":")
-        trainer = getattr(importlib.import_module(module), function)
+        name, function = options.trainer.split(":")
+        module = importlib.import_module(name)
         spec = load_study(options.folder / "study.yaml")
+        store = study_store(options.folder)
+        together = None
+        if (
+            hasattr(module, "train_many")
+            and allowed(spec.population, options.device)
+            and not options.alone
+        ):
+            together = Together(
+                options.folder,
+                spec,
+                store,
+                device=options.device,
+                trainer=module,
+                workers=options.workers,
+            )
         worker = Worker(
             options.folder,
             spec,
-            study_store(options.folder),
+            store,
             name=worker_name(options.worker, os.getpid()),
             device=options.device,
-            trainer=trainer,
+            trainer=getattr(module, function),
+            together=together,
             lease_seconds=options.lease_seconds,
         )
         # Not before torch is imported: until here the default, to end at once, is right.
