@@ -55,7 +55,7 @@ def test_the_fingerprint_changes_with_the_science(
 def test_a_study_without_later_sections_has_the_fingerprint_it_had_before_there_were_any(
     study: Study,
 ) -> None:
-    circumstances = {"name", "device", "workers", "budget", "limits", "population"}
+    circumstances = {"name", "device", "workers", "budget", "limits", "population", "training"}
     science = study.spec.model_dump(mode="json", exclude=circumstances)
     assert science["recipe"].pop("schedule_settings") == {}
     assert science["recipe"].pop("optimizer_settings") == {}
