@@ -73,7 +73,8 @@ def _peak(
     if precision == "bf16":
         cast = torch.autocast(batch[0].device.type, dtype=torch.bfloat16)
     held = [*persistent, *model.buffers(), *batch]
-    with _LiveBytes(held) as live:
+    live = _LiveBytes(held)
+    with live:
         with cast:
             loss = family.loss(model, batch)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -40,6 +40,4 @@ def recompute_blocks_(model: nn.Module, declarations: Declarations) -> None:
             "can be recomputed; leave it off."
         )
     for block in blocks:
-        block.forward = functools.partial(  # type: ignore[method-assign]
-            checkpoint, block.forward, use_reentrant=False
-        )
+        block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
