@@ -11,8 +11,8 @@ from pathlib import Path
 
 from windtunnel.errors import WindtunnelError
 from windtunnel.report.progress import StudyProgress
-from windtunnel.search.executors.train_run import train_run
 from windtunnel.search.executors.run_files import run_folder
+from windtunnel.search.executors.train_run import train_run
 from windtunnel.studies.study import Study, open_study
 from windtunnel.studies.target import target_run, train_target
 from windtunnel.studies.words import target_sentence

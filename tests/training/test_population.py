@@ -133,7 +133,14 @@ def test_each_member_equals_its_single_run_in_double_precision(
         assert found.loss == pytest.approx(expected.loss, abs=1e-9)
         assert found.loss_se == pytest.approx(expected.loss_se, abs=1e-9)
         assert distance(population.losses()[index], logged(folder)) < 1e-9
-        same = {"loss": 0, "loss_se": 0, "seconds": 0, "exact": 0, "environment": 0}
+        same = {
+            "loss": 0,
+            "loss_se": 0,
+            "seconds": 0,
+            "exact": 0,
+            "environment": 0,
+            "utilisation": 0,
+        }
         assert found.to_json() | same == expected.to_json() | same
 
 
@@ -213,7 +220,7 @@ def test_a_member_that_diverges_freezes_alone(
     assert distance(population.losses()[0], alone.losses()[0]) < 1e-6
     assert distance(population.losses()[1], alone.losses()[1]) < 1e-6
     found = population.results()[0]
-    same = {"seconds": 0, "exact": 0, "environment": 0}
+    same = {"seconds": 0, "exact": 0, "environment": 0, "utilisation": 0}
     assert expected.status == "diverged"
     assert found.to_json() | same == expected.to_json() | same
 

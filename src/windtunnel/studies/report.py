@@ -22,6 +22,7 @@ from windtunnel.studies.words import (
     forecast_sentences,
     imported_sentence,
     target_sentence,
+    training_sentences,
     transfer_sentences,
     tune_sentences,
 )
@@ -79,6 +80,7 @@ def sentences(study: Study) -> list[Sentence]:
         found += tune_sentences(tuned, study)
     if target is not None:
         found.append(target_sentence(target, study))
+        found += training_sentences(target)
         if "imported" in target:
             found.append(Sentence("Target", f"Trained elsewhere. {target['first_reason']}"))
     if tuned is not None and (spent := cost(study))["direct_rates"]:  # none if all was imported
@@ -185,6 +187,11 @@ def _environment(study: Study, target: dict[str, Any] | None) -> dict[str, Any]:
         described |= every[-1]["environment"]
         described.pop("population", None)  # of that run alone
     at_once = [result for result in every if "population" in result["environment"]]
+    used = None if target is None else target.get("utilisation")
+    if used is not None:
+        described["model-FLOPs utilisation"] = f"{100 * used['share']:.0f} %"
+        described["of a peak"] = used["peak_from"]
+        described["counting"] = used["counted"]
     if target is not None:
         single = [result for result in every if "population" not in result["environment"]]
         described["resumed exactly"] = all(result["exact"] for result in single)

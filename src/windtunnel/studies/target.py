@@ -70,6 +70,8 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
         "seconds": result["seconds"],
         "environment": result["environment"],
         "exact": result["exact"],
+        "skipped": result.get("skipped", []),  # a command's runs and older ones say nothing
+        "utilisation": result.get("utilisation"),
         "weights": None
         if study.spec.run is not None
         else str(Path("runs", run.key, "model.safetensors")),

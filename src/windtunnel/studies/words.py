@@ -137,6 +137,17 @@ def forecast_sentences(outcome: Mapping[str, Any], study: Study) -> list[Sentenc
     return [tuned, Sentence("Forecast", text, _TONES[outcome["verdict"]])]
 
 
+def training_sentences(outcome: Mapping[str, Any]) -> list[Sentence]:
+    """What happened while the target was trained that its reader should know."""
+    skipped = outcome.get("skipped") or []
+    if not skipped:
+        return []
+    step, why = skipped[0]
+    others = "" if len(skipped) == 1 else f", and {len(skipped) - 1} more"
+    text = f"Skipped {len(skipped)} of its steps: step {step:,} ({why}){others}."
+    return [Sentence("Target", text, "warn")]
+
+
 def target_sentence(outcome: Mapping[str, Any], study: Study) -> Sentence:
     """What the target reached, against the forecast."""
     reached = f"The target reached {study.spec.metric.name} {fixed(outcome['loss'])}"

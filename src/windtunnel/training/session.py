@@ -73,6 +73,7 @@ class Session:
         step: Steps taken: the next one's number.
         diverged: Whether a loss was not finite, or more steps had to be skipped than allowed.
         before: How far the run had come when this process began.
+        stepping_seconds: Time that this process spent on steps alone, without checkpoints.
 
     Raises:
         WindtunnelError: The run can't be carried out like that, or its folder can't be written.
@@ -92,7 +93,7 @@ class Session:
     ) -> None:
         """Assemble what trains, and go back to where the run was."""
         self.run, self.family, self.batches = run, family, batches
-        self._execution, self._ranks, self._checkpoints = execution, ranks, checkpoints
+        self.ranks, self.threads, self._checkpoints = ranks, threads, checkpoints
         self._device, self._began = ranks.device, began
         self.signal = signal_of(run, family)
         self._sequences, self._parts = portions(run, family, execution, ranks, self.signal)
@@ -121,6 +122,7 @@ class Session:
         self.step = self.before.step
         self.skipping = Skipping(run.skip, self.before.skipped, self.before.norms)
         self.diverged = False
+        self.stepping_seconds = 0.0
         self._log = MetricsLog(folder / "metrics.jsonl", self.step) if ranks.rank == 0 else None
 
     def train(
@@ -130,8 +132,9 @@ class Session:
         checkpoint_seconds: float,
     ) -> bool:
         """Take the steps that are left; False if asked to stop before the run was complete."""
-        steps, first = self.run.steps, self._ranks.rank == 0
+        steps, first = self.run.steps, self.ranks.rank == 0
         unread: list[_Taken] = []
+        began, stood_still = time.perf_counter(), self._checkpoints.seconds
         read_at = logged_at = saved_at = time.monotonic()
         while self.step < steps and not self.diverged:
             unread.append(self._advance())
@@ -145,7 +148,7 @@ class Session:
                 on_progress(self.step, steps, loss)
                 late = now - saved_at >= checkpoint_seconds
                 wish = _STOP if should_stop() else _SAVE if late else _NO
-            wish = int(self._ranks.said_by_first([wish])[0])
+            wish = int(self.ranks.said_by_first([wish])[0])
             self._checkpoints.tend()
             if not self.diverged and wish != _NO:
                 self._save()
@@ -156,6 +159,8 @@ class Session:
             elif now - logged_at >= LOG_SECONDS:
                 self.write_log(durable=False)
                 logged_at = now
+        self.stepping_seconds = time.perf_counter() - began
+        self.stepping_seconds -= self._checkpoints.seconds - stood_still
         self._checkpoints.finish()
         return True
 
@@ -173,7 +178,7 @@ class Session:
         """Whether the losses are read now, which waits for a GPU; on all processes alike."""
         if self._device.type == "cpu" or last:
             return True
-        if self._ranks.mesh is not None:
+        if self.ranks.mesh is not None:
             return self.step % READ_STEPS == 0
         return time.monotonic() - read_at >= READ_SECONDS
 
@@ -190,8 +195,8 @@ class Session:
             device=self._device,
             precision=self.precision,
             parts=self._parts,
-            rank=self._ranks.data_rank,
-            ranks=self._ranks.data_count,
+            rank=self.ranks.data_rank,
+            ranks=self.ranks.data_count,
         )
         norm = clip_gradients_(trainee.model, trainee.plan, recipe.clip_norm)
         taken = _Taken(multiplier, share, norm)
@@ -218,8 +223,8 @@ class Session:
 
     def _losses(self, shares: list[Tensor]) -> list[float]:
         """The batches' mean losses, from what each process saw of them."""
-        copies = self._ranks.tensor_count
-        summed = self._ranks.total([share.item() for share in shares])
+        copies = self.ranks.tensor_count
+        summed = self.ranks.total([share.item() for share in shares])
         return summed if copies == 1 else [value / copies for value in summed]
 
     def _read(self, unread: list[_Taken]) -> float:
@@ -255,7 +260,7 @@ class Session:
         changed = differences(found.environment, environment)
         if self._device.type != "cpu":
             changed.append("a GPU's sums have no fixed order")
-        if changed and self._ranks.rank == 0:
+        if changed and self.ranks.rank == 0:
             logger.warning(
                 "run %s: goes on at step %d, but not bit for bit: %s",
                 key,

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
-from torch.utils.checkpoint import checkpoint
 
 from windtunnel.errors import WindtunnelError
-from windtunnel.parametrization.names import below
 from windtunnel.training.execution import Execution
 from windtunnel.training.ranks import DATA, TENSOR, Ranks
+from windtunnel.training.recompute import blocks_of, recompute_blocks_
 
 if TYPE_CHECKING:
     from windtunnel.models.family import Family
@@ -39,18 +37,11 @@ def spread(
         WindtunnelError: The family declares no blocks and they are to be recomputed, or can't be
             cut into layers' parts.
     """
-    blocks = _blocks(model, family)
+    blocks = blocks_of(model, family.declarations)
     if ranks.mesh is not None and ranks.mesh[TENSOR].size() > 1:
         _cut_layers(model, family, ranks)
     if execution.recompute:
-        if not blocks:
-            raise WindtunnelError(
-                f"training.recompute: family {family.name} declares no blocks; turn it off"
-            )
-        for block in blocks:
-            whole: Any = block.forward
-            forward = functools.partial(checkpoint, whole, use_reentrant=False)
-            cast(Any, block).forward = forward
+        recompute_blocks_(model, family.declarations)
     if execution.compile:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(compiled)
         for part in blocks or [model]:
@@ -66,14 +57,6 @@ def spread(
     for part in [*blocks, model]:
         fully_shard(part, mesh=ranks.mesh[DATA])
     return model
-
-
-def _blocks(model: nn.Module, family: Family) -> list[nn.Module]:
-    pattern = family.declarations.blocks
-    if pattern is None:
-        return []
-    named = below(pattern).fullmatch
-    return [module for name, module in model.named_modules() if named(name)]
 
 
 def _cut_layers(model: nn.Module, family: Family, ranks: Ranks) -> None:

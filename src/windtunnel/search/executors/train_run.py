@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from windtunnel.errors import WindtunnelError
 from windtunnel.models import Family, build_family
 from windtunnel.scale import Run
 from windtunnel.spec import DataSpec, StudySpec
+from windtunnel.training.available_memory import available_memory
 from windtunnel.training.execution import Execution
 from windtunnel.training.loop import CHECKPOINT_SECONDS, train
+from windtunnel.training.memory_need import memory_need, refuse_what_does_not_fit
+from windtunnel.training.portions import portions
 from windtunnel.training.ranks import Ranks
 
 
@@ -49,6 +53,8 @@ def train_run(
     """
     family, batches = subject(run, spec)
     is_target = run.scale == spec.target.scale()
+    if is_target:
+        _refuse_what_does_not_fit(run, family, batches, execution_of(spec), device, ranks)
     result = train(
         run,
         family=family,
@@ -100,6 +106,33 @@ def execution_of(spec: StudySpec) -> Execution:
         recompute=training.recompute,
         compile=training.compile,
     )
+
+
+def _refuse_what_does_not_fit(
+    run: Run,
+    family: Family,
+    batches: TokenBatches,
+    execution: Execution,
+    device: str,
+    ranks: Ranks | None,
+) -> None:
+    """Raise if the target would run out of memory, which it does late and without a number."""
+    ranks = ranks or Ranks(torch.device(device))
+    sequences, passes = portions(run, family, execution, ranks, None)
+    own = sequences // ranks.data_count // passes
+    inputs, targets = batches.training(0, run.data_seed, own)
+    need = memory_need(
+        run,
+        family,
+        (torch.from_numpy(inputs), torch.from_numpy(targets)),
+        recompute=execution.recompute,
+        ranks=ranks.count if execution.sharding == "fsdp" else ranks.tensor_count,
+        device=device,
+    )
+    available = available_memory(str(ranks.device))
+    if available is not None and ranks.device.type == "cpu":
+        available //= int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # they share the machine's
+    refuse_what_does_not_fit(need, available, "target")
 
 
 @functools.lru_cache(maxsize=1)
