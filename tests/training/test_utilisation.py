@@ -77,7 +77,7 @@ def test_data_sheets(name: str, teraflops: float) -> None:
     assert found.source == f"data sheet: {name}, dense bfloat16"
 
 
-@pytest.mark.parametrize("name", ["NVIDIA L40S", "NVIDIA H100 NVL", "NVIDIA H200 NVL", "Other"])
+@pytest.mark.parametrize("name", ["NVIDIA L40S", "NVIDIA A100-SXM4-40GB MIG 1g.5gb", "Other"])
 def test_a_gpu_without_a_sheet_is_measured(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert data_sheet_peak(name, torch.bfloat16) is None
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: name)

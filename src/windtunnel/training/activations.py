@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Batch, Family
 from windtunnel.scale import Scale
 from windtunnel.training.recompute import recompute_blocks_
@@ -47,6 +48,9 @@ def activation_bytes(
 
     Returns:
         Bytes; None where the family's code needs values, so that it can't say.
+
+    Raises:
+        WindtunnelError: The family has no model of this scale, or no blocks to recompute.
     """
     place = torch.device(device)
     try:
@@ -60,6 +64,8 @@ def activation_bytes(
             if recompute:
                 recompute_blocks_(model, family.declarations)
             return _peak(family, model, (fakes[0], fakes[1]), persistent, precision)
+    except WindtunnelError:
+        raise
     except Exception as error:  # a family's own code may do anything with values that it hasn't
         logger.debug("activations of family %s are not known: %s", family.name, error)
         return None

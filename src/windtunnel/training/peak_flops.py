@@ -15,18 +15,19 @@ _REPETITIONS = 4
 _SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
 _LARGEST_ON_CPU = 1024
 
-# Dense peaks in FLOP/s by a part of the name that torch gives; the first that fits counts.
-_DATA_SHEETS: tuple[tuple[str, dict[torch.dtype, float]], ...] = (
-    ("H200 NVL", {}),
-    ("H200", {torch.bfloat16: 989.4e12}),
-    ("H100 NVL", {}),
-    ("H100 PCIe", {torch.bfloat16: 756e12}),
-    ("H100 80GB HBM3", {torch.bfloat16: 989.4e12}),
-    ("A100", {torch.bfloat16: 312e12}),
-    ("NVIDIA L4", {torch.bfloat16: 121e12}),
-    ("GeForce RTX 4090", {torch.bfloat16: 165.2e12}),
-)
-_EXACT_NAMES = frozenset({"NVIDIA L4"})  # a prefix of L40 and L40S
+# Dense bfloat16 peaks in FLOP/s by the whole name that torch gives: a laptop's GPU, a slice of one
+# (MIG) and variants that do less have longer names.
+_BFLOAT16_SHEETS = {
+    "NVIDIA A100-PCIE-40GB": 312e12,
+    "NVIDIA A100-SXM4-40GB": 312e12,
+    "NVIDIA A100-SXM4-80GB": 312e12,
+    "NVIDIA A100 80GB PCIe": 312e12,
+    "NVIDIA GeForce RTX 4090": 165.2e12,
+    "NVIDIA H100 80GB HBM3": 989.4e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H200": 989.4e12,
+    "NVIDIA L4": 121e12,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,9 @@ def data_sheet_peak(name: str, dtype: torch.dtype) -> PeakFlops | None:
         name: As `torch.cuda.get_device_name` gives it.
         dtype: Of the factors.
     """
-    for part, peaks in _DATA_SHEETS:
-        if name == part if part in _EXACT_NAMES else part in name:
-            if dtype not in peaks:
-                return None
-            return PeakFlops(peaks[dtype], f"data sheet: {name}, dense {_written(dtype)}")
-    return None
+    if dtype != torch.bfloat16 or name not in _BFLOAT16_SHEETS:
+        return None
+    return PeakFlops(_BFLOAT16_SHEETS[name], f"data sheet: {name}, dense {_written(dtype)}")
 
 
 @functools.cache
