@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -413,3 +413,36 @@ def test_kept_weights_are_the_model_that_was_validated(
     model.load_state_dict(load_file(tmp_path / "kept" / "model.safetensors"))
     loss, _ = validate(model, family=family, batches=batches, sequences=40, precision=nullcontext())
     assert loss == kept.loss
+
+
+class Recording:
+    """A tracker that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+
+    def start(self, run: Run, folder: Path, step: int, /) -> None:
+        self.told.append(("start", run.key, step))
+
+    def log(self, step: int, numbers: Mapping[str, float], /) -> None:
+        self.told.append((step, dict(numbers)))
+
+    def finish(self, result: Mapping[str, Any] | None, /) -> None:
+        self.told.append(("finish", None if result is None else result["loss"]))
+
+
+def test_trackers_are_told_what_the_log_says_and_where_it_goes_on(
+    run: Run, family: Family, batches: Batches, tmp_path: Path
+) -> None:
+    given: dict[str, Any] = {"family": family, "batches": batches, "folder": tmp_path}
+    first, second = Recording(), Recording()
+    assert train(run, **given, trackers=[first], **stop_at(10)) is None
+    result = train(run, **given, trackers=[second])
+    assert result is not None
+    assert first.told[0] == ("start", run.key, 0)
+    assert first.told[-1] == ("finish", None)
+    assert second.told[0] == ("start", run.key, 10)
+    assert second.told[-1] == ("finish", result.loss)
+    steps = [told for told in first.told + second.told if isinstance(told[0], int)]
+    names = ("loss", "lr", "grad_norm")
+    assert steps == [(row["step"], {n: row[n] for n in names}) for row in metrics(tmp_path)]

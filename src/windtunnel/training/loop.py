@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from windtunnel.training.outcome import outcome
 from windtunnel.training.ranks import Ranks
 from windtunnel.training.result import RunResult, read_result, write_result
 from windtunnel.training.session import Session
+from windtunnel.training.trackers import Tracker
 
 CHECKPOINT_SECONDS = 20.0
 
@@ -36,6 +37,7 @@ def train(
     keep_weights: bool = False,
     execution: Execution = Execution(),  # noqa: B008  (frozen)
     ranks: Ranks | None = None,
+    trackers: Sequence[Tracker] = (),
 ) -> RunResult | None:
     """Train one run to its end, from its checkpoint if there is one.
 
@@ -64,6 +66,7 @@ def train(
             runs wants only their losses.
         execution: How the run is carried out.
         ranks: The processes that train it, from `joined_ranks`; None for this one alone.
+        trackers: Loggers beside `metrics.jsonl`, from `windtunnel.training.trackers`.
 
     Returns:
         The result, or None if `should_stop` ended the training before it was complete.
@@ -80,9 +83,19 @@ def train(
     with cpu_threads(threads):
         checkpoints = _checkpoints(folder, ranks, execution)
         session = Session(
-            run, family, batches, folder, threads, execution, ranks, checkpoints, began
+            run,
+            family,
+            batches,
+            folder,
+            threads,
+            execution,
+            ranks,
+            checkpoints,
+            trackers,
+            began,
         )
         if not session.train(should_stop, on_progress, checkpoint_seconds):
+            session.finish_trackers(None)
             return None
         result = outcome(session)
         if ranks.rank == 0:
@@ -93,6 +106,7 @@ def train(
             save_weights(folder / "model.safetensors", model, write=ranks.rank == 0)
     if ranks.rank == 0:
         write_result(folder, result)
+    session.finish_trackers(result)
     ranks.wait()
     checkpoints.remove()
     return result

@@ -8,7 +8,7 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +32,11 @@ from windtunnel.training.execution import Execution
 from windtunnel.training.metrics import MetricsLog
 from windtunnel.training.portions import portions
 from windtunnel.training.ranks import Ranks
+from windtunnel.training.result import RunResult
 from windtunnel.training.signal import make_gradients_the_signal, signal_of, signal_seed
 from windtunnel.training.skipping import Skipping
 from windtunnel.training.spread import spread
+from windtunnel.training.trackers import Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ class Session:
         execution: How it is carried out.
         ranks: The processes that train it.
         checkpoints: Where it goes on from.
+        trackers: Told of every step, by the first process.
         began: When this process began with it, on the performance counter.
 
     Attributes:
@@ -89,6 +92,7 @@ class Session:
         execution: Execution,
         ranks: Ranks,
         checkpoints: Checkpoints,
+        trackers: Sequence[Tracker],
         began: float,
     ) -> None:
         """Assemble what trains, and go back to where the run was."""
@@ -123,7 +127,11 @@ class Session:
         self.skipping = Skipping(run.skip, self.before.skipped, self.before.norms)
         self.diverged = False
         self.stepping_seconds = 0.0
-        self._log = MetricsLog(folder / "metrics.jsonl", self.step) if ranks.rank == 0 else None
+        first = ranks.rank == 0
+        self._log = MetricsLog(folder / "metrics.jsonl", self.step) if first else None
+        self._trackers = tuple(trackers) if first else ()
+        for tracker in self._trackers:
+            tracker.start(run, folder, self.step)
 
     def train(
         self,
@@ -173,6 +181,11 @@ class Session:
         """Write what was logged, if this process is the one that does."""
         if self._log is not None:
             self._log.write(durable=durable)
+
+    def finish_trackers(self, result: RunResult | None) -> None:
+        """Close the trackers' records; without a result where the run goes on another time."""
+        for tracker in self._trackers:
+            tracker.finish(None if result is None else result.to_json())
 
     def _due(self, read_at: float, *, last: bool) -> bool:
         """Whether the losses are read now, which waits for a GPU; on all processes alike."""
@@ -236,14 +249,15 @@ class Session:
         for step, (taken, found) in enumerate(zip(unread, losses, strict=True), start=first):
             loss = cast(float, found)
             if self._log is not None:
-                self._log.append(
-                    step=step,
-                    loss=loss,
-                    lr=self.run.recipe.lr * taken.multiplier,
-                    grad_norm=taken.norm.item(),
-                    units=(step + 1) * self.run.recipe.batch_units,
-                    skipped=taken.skipped,
-                )
+                row = {
+                    "loss": loss,
+                    "lr": self.run.recipe.lr * taken.multiplier,
+                    "grad_norm": taken.norm.item(),
+                }
+                units = (step + 1) * self.run.recipe.batch_units
+                self._log.append(step=step, **row, units=units, skipped=taken.skipped)
+                for tracker in self._trackers:
+                    tracker.log(step, row)
             lost = not math.isfinite(loss) and taken.skipped is None
             if lost or self.skipping.exhausted:
                 self.diverged, self.step = True, step + 1

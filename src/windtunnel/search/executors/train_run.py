@@ -23,6 +23,7 @@ from windtunnel.training.loop import CHECKPOINT_SECONDS, train
 from windtunnel.training.memory_need import memory_need, refuse_what_does_not_fit
 from windtunnel.training.portions import portions
 from windtunnel.training.ranks import Ranks
+from windtunnel.training.trackers import open_tracker
 
 
 def train_run(
@@ -68,6 +69,7 @@ def train_run(
         execution=execution_of(spec) if is_target else Execution(),
         ranks=ranks,
         checkpoint_seconds=spec.training.checkpoint if is_target else CHECKPOINT_SECONDS,
+        trackers=[open_tracker(name) for name in spec.training.trackers] if is_target else [],
     )
     return None if result is None else result.to_json()
 
