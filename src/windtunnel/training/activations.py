@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -54,7 +54,7 @@ def activation_bytes(
     """
     place = torch.device(device)
     try:
-        with FakeTensorMode(), place:
+        with _quiet(), FakeTensorMode(), place:
             model = family.build(scale).train()
             persistent = []
             for parameter in model.parameters():
@@ -69,6 +69,17 @@ def activation_bytes(
     except Exception as error:  # a family's own code may do anything with values that it hasn't
         logger.debug("activations of family %s are not known: %s", family.name, error)
         return None
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep torch from printing the traceback of an operation that has no fake form."""
+    its = logging.getLogger(FakeTensorMode.__module__)
+    before, its.disabled = its.disabled, True
+    try:
+        yield
+    finally:
+        its.disabled = before
 
 
 def _peak(
