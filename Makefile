@@ -55,6 +55,6 @@ $(VENV)/installed-train: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed-train
-	@echo "Installing readers of other data formats, other model libraries, trackers, the test tools and the linters into $(VENV) ..."
-	@$(PIP_INSTALL) -e '.[train,data,hf,vision,optuna,postgres,tensorboard,mlflow,wandb,dev]'
+	@echo "Installing readers of other data formats, other model and training libraries, trackers, the test tools and the linters into $(VENV) ..."
+	@$(PIP_INSTALL) -e '.[train,data,hf,vision,optuna,postgres,trainer,lightning,tensorboard,mlflow,wandb,dev]'
 	@touch $@

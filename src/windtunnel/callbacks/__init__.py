@@ -1,0 +1,1 @@
+"""Plan, schedule and verdict in other people's trainers, each through one small callback."""
