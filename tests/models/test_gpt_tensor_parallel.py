@@ -37,7 +37,13 @@ RECIPE = Recipe(lr=0.01, batch_units=1)
 FAMILIES = {
     "plain": GPTFamily(vocabulary_size=33, head_size=4),
     "every option": GPTFamily(
-        vocabulary_size=33, head_size=4, tied=True, query_groups=2, qk_norm=True, activation="relu2"
+        vocabulary_size=33,
+        head_size=4,
+        tied=True,
+        query_groups=2,
+        qk_norm=True,
+        activation="relu2",
+        separator=0,
     ),
 }
 # The ranks are 2 x 2: without FSDP2 both pairs do the same.

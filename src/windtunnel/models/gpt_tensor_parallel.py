@@ -76,7 +76,7 @@ def _spread_attention(attention: Attention, mesh: DeviceMesh) -> None:
     plan: dict[str, Any] = {name: ColwiseParallel() for name in ("query", "key", "value")}
     parallelize_module(attention, mesh, {**plan, "output": RowwiseParallel()})
     # Made a DTensor once for all three, so that their gradients are added before they are sent.
-    replicated = (Replicate(), None)
+    replicated = (Replicate(), None, None)
     whole = PrepareModuleInput(input_layouts=replicated, desired_input_layouts=replicated)
     parallelize_module(attention, mesh, whole)
     for name in ("query_norm", "key_norm"):
