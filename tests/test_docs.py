@@ -14,6 +14,8 @@ import pytest
 import yaml
 
 from windtunnel import cli
+from windtunnel.data.tokenizers import load_tokenizer
+from windtunnel.models import build_family
 from windtunnel.optimizers import optimizer_names
 from windtunnel.schedules import SCHEDULES
 from windtunnel.schedules.decay_shapes import SHAPES
@@ -121,3 +123,17 @@ def test_the_comparison_file_of_the_page_is_understood(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     shutil.copy(DOCS.parent / "examples" / "compare" / "sign_momentum.py", tmp_path)
     assert list(load_comparison(path).methods) == ["adamw", "lion", "mine"]
+
+
+def test_the_study_of_the_page_about_gpt_names_the_separator_of_its_tokens() -> None:
+    pytest.importorskip("torch")
+    block = re.findall(r"```yaml\n(.*?)```", page("gpt.md"), flags=re.DOTALL)[0]
+    given = yaml.safe_load(block)
+    tokenizer = load_tokenizer(given["data"]["tokenizer"])
+    family = build_family(
+        given["family"]["name"],
+        given["family"]["options"],
+        vocabulary_size=tokenizer.vocabulary_size,
+        sequence_length=given["data"]["sequence_length"],
+    )
+    assert family.options()["separator"] == tokenizer.separator

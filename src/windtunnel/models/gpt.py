@@ -53,6 +53,12 @@ class GPTFamily:
             model, not just its size, changes with width.
         unit_scaled: Whether all operations are unit-scaled, after u-muP (Blake et al. 2024, arXiv
             2407.17465): for rule `u-mup`. The alphas are its hyperparameters and need it.
+        separator: Id of the token that ends a document. Attention then stays within documents,
+            and positions count from where each begins in its row, so that documents packed into
+            a row are seen as if each were alone. A separator belongs to the document that it ends,
+            as `windtunnel.data` writes it; the token that it predicts is the next one's first.
+            None for attention to the whole row. Not with `unit_scaled`, whose attention takes its
+            factor from the length of the row.
         alpha_ffn_act: Sharpness of SwiGLU's gate.
         alpha_attn_softmax: Factor on the attention logits, beside 1 / head size.
         alpha_res: Contribution of all residual branches over the embedding's.
@@ -68,6 +74,7 @@ class GPTFamily:
     qk_norm: bool = False
     mlp_ratio: float | None = None
     unit_scaled: bool = False
+    separator: int | None = None
     alpha_ffn_act: float = 1.0
     alpha_attn_softmax: float = 1.0
     alpha_res: float = 1.0
@@ -93,6 +100,7 @@ class GPTFamily:
         for option in ("tied", "qk_norm", "unit_scaled"):
             if not isinstance(getattr(self, option), bool):
                 raise _wrong(option, getattr(self, option), "true or false")
+        self._refuse_separator()
         ratio: Any = self.mlp_ratio
         if ratio is None:
             ratio = 4 if self.activation == "relu2" else 3
@@ -145,9 +153,14 @@ class GPTFamily:
         )
 
     def options(self) -> dict[str, JSON]:
-        """All options; the vocabulary is the data's, and is not among them."""
+        """All options; the vocabulary is the data's, and is not among them.
+
+        A separator only where there is one: runs from before it was an option keep their keys.
+        """
         values = dataclasses.asdict(self)
         del values["vocabulary_size"]
+        if self.separator is None:
+            del values["separator"]
         return values
 
     def build(self, scale: Scale) -> GPT:
@@ -173,10 +186,10 @@ class GPTFamily:
         return StackedGPT(self, scale)
 
     def tensor_parallel(self, model: GPT, mesh: DeviceMesh) -> None:
-        """Share each layer among processes; see `windtunnel.models.gpt_tensor_parallel`."""
-        from windtunnel.models.gpt_tensor_parallel import share_layers
+        """Spread each layer over processes; see `windtunnel.models.gpt_tensor_parallel`."""
+        from windtunnel.models.gpt_tensor_parallel import tensor_parallel_
 
-        share_layers(self, model, mesh)
+        tensor_parallel_(model, mesh)
 
     def ops(self, scale: Scale) -> Ops:
         """The operations that the model of this scale is made of."""
@@ -224,7 +237,8 @@ class GPTFamily:
 
         The backward pass computes two products for each one of the forward pass. The head and
         attention's two products (scores and weighted values) are included; attention counts the
-        full square of positions, as torch's FLOP counter does, although half of it is masked.
+        full square of positions, as torch's FLOP counter does, although half of it is masked, and
+        with `separator` all that is in other documents.
         Elementwise work and the embedding lookup count nothing.
         """
         self._validate(scale)
@@ -241,6 +255,21 @@ class GPTFamily:
         attention = 2 * width * width + 2 * width * (width // self.query_groups)
         products = 3 if self.activation == "swiglu" else 2
         return attention + products * width * self.mlp_width(width)
+
+    def _refuse_separator(self) -> None:
+        separator: Any = self.separator
+        if separator is None:
+            return
+        number = isinstance(separator, int) and not isinstance(separator, bool)
+        if not (number and 0 <= separator < self.vocabulary_size):
+            raise _wrong("separator", separator, f"a token id below {self.vocabulary_size}")
+        if self.unit_scaled:
+            raise _wrong(
+                "separator",
+                separator,
+                "none, or turn unit_scaled off: its attention is scaled by "
+                "the length of the row, not of the document",
+            )
 
     def _validate(self, scale: Scale) -> None:
         unit = self.head_size * self.query_groups

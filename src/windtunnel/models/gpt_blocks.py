@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from windtunnel.models.packed_documents import (
+    attend_within,
+    document_mask,
+    document_numbers,
+    document_positions,
+)
 from windtunnel.models.rotary import rotary_turns, rotate
 
 if TYPE_CHECKING:
@@ -35,6 +41,7 @@ class GPT(nn.Module):
         self.final_norm = ops.norm(scale.width)
         self.head = ops.readout(scale.width, family.vocabulary_size)
         self.tied = family.tied
+        self.separator = family.separator
         self._tie()
         if not family.unit_scaled:
             if not family.tied:
@@ -46,8 +53,14 @@ class GPT(nn.Module):
         """Logits of every next token, shape (batch, length, vocabulary)."""
         turns = rotary_turns(tokens.shape[1], self.head_size, tokens.device)
         hidden = self.embedding(tokens)
+        mask = None
+        if self.separator is not None:
+            # Stacked layers give (members x batch, length, width).
+            rows = tokens.expand(hidden.shape[0] // len(tokens), *tokens.shape).flatten(0, 1)
+            documents = document_numbers(rows, self.separator)
+            turns, mask = turns[document_positions(documents)], document_mask(documents)
         for block in self.blocks:
-            hidden = block(hidden, turns)
+            hidden = block(hidden, turns, mask)
         logits: Tensor = self.head(self.final_norm(hidden))
         return logits
 
@@ -75,11 +88,11 @@ class Block(nn.Module):
         self.mlp_norm = ops.norm(width)
         self.mlp = MLP(family, ops, width)
 
-    def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, turns: Tensor, mask: Tensor | None) -> Tensor:
         """Map (batch, length, width) to the same shape."""
 
         def attention(values: Tensor) -> Tensor:
-            mixed: Tensor = self.attention(self.attention_norm(values), turns)
+            mixed: Tensor = self.attention(self.attention_norm(values), turns, mask)
             return mixed
 
         def mlp(values: Tensor) -> Tensor:
@@ -112,18 +125,22 @@ class Attention(nn.Module):
         elif not family.unit_scaled:
             nn.init.zeros_(self.query.weight)
 
-    def forward(self, hidden: Tensor, turns: Tensor) -> Tensor:
+    def forward(self, hidden: Tensor, turns: Tensor, mask: Tensor | None) -> Tensor:
         """Map (batch, length, width) to the same shape."""
-        heads = (*hidden.shape[:2], -1, self.head_size)
-        query = _at_least_float32(self.query(hidden)).view(heads)
-        key = _at_least_float32(self.key(hidden)).view(heads)
+        shape = (*hidden.shape[:2], -1, self.head_size)
+        query = _at_least_float32(self.query(hidden)).view(shape)
+        key = _at_least_float32(self.key(hidden)).view(shape)
         query = rotate(self.query_norm(query), turns)
         key = rotate(self.key_norm(key), turns)
-        value = self.value(hidden).view(heads)
+        value = self.value(hidden).view(shape)
         if self.query_groups > 1:
             key = key.repeat_interleave(self.query_groups, dim=2)
             value = value.repeat_interleave(self.query_groups, dim=2)
-        mixed = self.ops.attend(query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2))
+        query, key, value = (heads.transpose(1, 2) for heads in (query, key, value))
+        if mask is None:
+            mixed = self.ops.attend(query, key, value)
+        else:
+            mixed = attend_within(query, key, value, mask)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return output
 

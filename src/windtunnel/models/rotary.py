@@ -28,7 +28,8 @@ def rotate(heads: Tensor, turns: Tensor) -> Tensor:
 
     Args:
         heads: Queries or keys, (batch, length, heads, size), in float32 or float64.
-        turns: What `rotary_turns` gives for that length and size.
+        turns: What `rotary_turns` gives for that length and size, or its rows at other positions:
+            (batch, length, 1, size / 2).
 
     Returns:
         The same shape; products of a rotated query and key depend on their distance only.
