@@ -254,8 +254,9 @@ def page(summary: dict[str, Any]) -> str:
             "|---|---|---|---|---|---|---|---|",
             *(row(found) for found in summary["rows"]),
             "",
-            f"bfloat16 over float32, tokens a second, both ours: {', '.join(gains)}. This CPU {has} "
-            "instructions for bfloat16; float32 is the default, so without them it isn't chosen.",
+            f"bfloat16 over float32, tokens a second, both ours: {', '.join(gains)}. This CPU "
+            f"{has} instructions for bfloat16; float32 is the default, so without them it isn't "
+            "chosen.",
             *footer("training/speed", where),
         ]
     )

@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 
 from windtunnel.callbacks.planned import planned_optimizer, planned_schedule
 from windtunnel.callbacks.verdict import verdict
@@ -25,10 +25,9 @@ logger = logging.getLogger(__name__)
 class WindtunnelCallback(TrainerCallback):
     """The plan's optimizer and schedule for a Trainer, its rows for a study, and the verdict.
 
-        windtunnel = WindtunnelCallback(plan, recipe)
-        args = TrainingArguments(..., max_steps=1000, max_grad_norm=0)
-        optimizers = windtunnel.optimizers(model, steps=1000)
-        Trainer(model, args, ..., optimizers=optimizers, callbacks=[windtunnel]).train()
+        trainer = Trainer(model, TrainingArguments(..., max_grad_norm=0), ...)
+        WindtunnelCallback(plan, recipe).attach(trainer)
+        trainer.train()
 
     Gradients are clipped here, by the recipe's norm in the rule's own gauge, so the Trainer's own
     clipping has to be off. Every evaluation is a row of the study's run, where the script is one.
@@ -47,48 +46,67 @@ class WindtunnelCallback(TrainerCallback):
         self.verdict: str | None = None
         self._plan, self._recipe = plan, recipe
         self._study = None if study is None else Path(study)
-        self._optimizer: Optimizer | None = None
-        self._steps = 0
+        self._attached = False
         self._loss: float | None = None
 
-    def optimizers(self, model: nn.Module, steps: int) -> tuple[Optimizer, LambdaLR]:
-        """What `Trainer(optimizers=...)` takes.
+    def attach(self, trainer: Trainer) -> None:
+        """Let a Trainer make the plan's optimizer and the recipe's schedule, and listen to it.
+
+        They are made when it begins to train, as its own would be, so that it may wrap or shard
+        the model before.
 
         Args:
-            model: The Trainer's.
-            steps: Optimizer steps of the whole run, the Trainer's `max_steps`.
+            trainer: Not yet training.
 
         Raises:
-            WindtunnelError: The model and the plan don't match.
+            WindtunnelError: It was given an optimizer, or clips by itself.
         """
-        self._optimizer = planned_optimizer(model, self._plan, self._recipe)
-        self._steps = steps
-        return self._optimizer, planned_schedule(self._optimizer, self._recipe, steps)
+        if trainer.optimizer is not None:
+            raise WindtunnelError(
+                "WindtunnelCallback: the Trainer was given an optimizer of its own; leave "
+                "`optimizers` out, the callback makes the plan's"
+            )
+        if trainer.args.max_grad_norm:
+            raise WindtunnelError(
+                "WindtunnelCallback: the Trainer clips gradients itself, by max_grad_norm="
+                f"{trainer.args.max_grad_norm}, which isn't the same at every width; give "
+                "max_grad_norm=0: the callback clips by the recipe's norm, "
+                f"{self._recipe.clip_norm}"
+            )
+
+        made: Any = trainer
+
+        def create_optimizer(model: nn.Module | None = None) -> Optimizer:
+            if made.optimizer is None:
+                planned = made.model if model is None else model
+                made.optimizer = planned_optimizer(planned, self._plan, self._recipe)
+            found: Optimizer = made.optimizer
+            return found
+
+        def create_scheduler(num_training_steps: int, optimizer: Any = None) -> LambdaLR:
+            if made.lr_scheduler is None:
+                scheduled = made.optimizer if optimizer is None else optimizer
+                # accelerate's wrapper holds torch's own.
+                scheduled = getattr(scheduled, "optimizer", scheduled)
+                made.lr_scheduler = planned_schedule(scheduled, self._recipe, num_training_steps)
+            found: LambdaLR = made.lr_scheduler
+            return found
+
+        made.create_optimizer = create_optimizer
+        made.create_scheduler = create_scheduler
+        trainer.add_callback(self)
+        self._attached = True
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **given: Any) -> None:
-        """Refuse a Trainer that would train otherwise.
+        """Refuse a Trainer that was only given the callback.
 
         Raises:
-            WindtunnelError: It has another optimizer, length, or clips by itself.
+            WindtunnelError: It would train with an optimizer of its own.
         """
-        optimizer = given.get("optimizer")
-        if self._optimizer is None or getattr(optimizer, "optimizer", optimizer) is not (
-            self._optimizer
-        ):
+        if not self._attached:
             raise WindtunnelError(
-                "WindtunnelCallback: the Trainer has an optimizer of its own; give it "
-                "optimizers=callback.optimizers(model, steps)"
-            )
-        if state.max_steps != self._steps:
-            raise WindtunnelError(
-                f"WindtunnelCallback: the Trainer takes {state.max_steps} steps and the schedule "
-                f"was made for {self._steps}; give optimizers(model, steps={state.max_steps})"
-            )
-        if args.max_grad_norm:
-            raise WindtunnelError(
-                f"WindtunnelCallback: the Trainer clips gradients itself, by max_grad_norm="
-                f"{args.max_grad_norm}, which isn't the same at every width; give max_grad_norm=0: "
-                f"the callback clips by the recipe's norm, {self._recipe.clip_norm}"
+                "WindtunnelCallback: the Trainer would train with an optimizer of its own; leave "
+                "the callback out of `callbacks` and call callback.attach(trainer)"
             )
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
