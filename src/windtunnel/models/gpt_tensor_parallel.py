@@ -48,8 +48,9 @@ def tensor_parallel_(model: GPT, mesh: DeviceMesh) -> None:
             by its size, or the model is unit-scaled; nothing has been changed.
     """
     _refuse(model, mesh)
-    for kept in (model.embedding, model.final_norm, model.head):
-        _replicate(kept, mesh)
+    _replicate(model.embedding, mesh)
+    _replicate(model.final_norm, mesh)
+    model.head = _head(model.head, mesh)
     if model.tied:
         model.head.weight = model.embedding.weight
     for block in model.blocks:
@@ -70,6 +71,19 @@ class _NormOfHeads(nn.RMSNorm):
         # nothing forward adds the parts up backward.
         gain = gain.redistribute(placements=[Replicate()]).to_local(grad_placements=[Partial()])
         return F.rms_norm(values, self.normalized_shape, gain, self.eps)
+
+
+class _Head(nn.Linear):
+    """A linear map that is whole on every process.
+
+    By DTensors its output, the model's, would be a view, and FSDP2 loses its hook when somebody
+    writes to that in place.
+    """
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Map (..., fan-in) to (..., fan-out)."""
+        weight: Any = self.weight
+        return F.linear(values, weight.to_local())
 
 
 def _spread_attention(attention: Attention, mesh: DeviceMesh) -> None:
@@ -98,6 +112,13 @@ def _norm_of_heads(norm: nn.RMSNorm, mesh: DeviceMesh) -> _NormOfHeads:
     shared.weight = norm.weight
     distribute_module(shared, mesh)
     return shared
+
+
+def _head(head: nn.Linear, mesh: DeviceMesh) -> _Head:
+    whole = _Head(head.in_features, head.out_features, bias=False, device="meta")
+    whole.weight = head.weight
+    distribute_module(whole, mesh)
+    return whole
 
 
 def _replicate(module: nn.Module, mesh: DeviceMesh) -> None:
