@@ -20,7 +20,7 @@ from windtunnel.optimizers import optimizer_names
 from windtunnel.schedules import SCHEDULES
 from windtunnel.schedules.decay_shapes import SHAPES
 from windtunnel.schedules.settings import FROM_RECIPE
-from windtunnel.spec import SearchSpec
+from windtunnel.spec import SearchSpec, TrainingSpec
 from windtunnel.studies.comparison.spec import load_comparison
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -123,6 +123,13 @@ def test_the_comparison_file_of_the_page_is_understood(tmp_path: Path) -> None:
     path.write_text(text, encoding="utf-8")
     shutil.copy(DOCS.parent / "examples" / "compare" / "sign_momentum.py", tmp_path)
     assert list(load_comparison(path).methods) == ["adamw", "lion", "mine"]
+
+
+def test_the_section_of_the_page_on_training_is_understood() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "training.md").read_text(), flags=re.DOTALL)
+    given = yaml.safe_load(block)["training"]
+    assert set(given) == set(TrainingSpec.model_fields)  # the page names every one
+    assert TrainingSpec.model_validate(given).checkpoint == 600
 
 
 def test_the_study_of_the_page_about_gpt_names_the_separator_of_its_tokens() -> None:

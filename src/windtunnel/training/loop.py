@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from windtunnel.training.execution import Execution
 from windtunnel.training.outcome import outcome
 from windtunnel.training.ranks import Ranks
 from windtunnel.training.result import RunResult, read_result, write_result
-from windtunnel.training.session import Session
+from windtunnel.training.session import COMPILED, Session
 from windtunnel.training.trackers import Tracker
 
 CHECKPOINT_SECONDS = 20.0
@@ -109,6 +110,8 @@ def train(
     session.finish_trackers(result)
     ranks.wait()
     checkpoints.remove()
+    if ranks.rank == 0:
+        shutil.rmtree(folder / COMPILED, ignore_errors=True)
     return result
 
 

@@ -42,6 +42,7 @@ logger = logging.getLogger(__name__)
 
 READ_SECONDS = 0.1  # between waits for a GPU's losses; on a CPU they are there at once
 READ_STEPS = 16  # the same for several processes, whose clocks differ
+COMPILED = "compiled"  # where torch keeps this run's compiled code, in the run's folder
 LOG_SECONDS = 1.0  # how far `metrics.jsonl` may lag behind the run
 _NO, _SAVE, _STOP = range(3)
 
@@ -113,7 +114,7 @@ class Session:
                 family=family,
                 execution=execution,
                 ranks=ranks,
-                compiled=folder / "compiled",
+                compiled=folder / COMPILED,
             ),
         )
         if ranks.data_rank:
