@@ -98,6 +98,18 @@ def test_the_one_before_is_used_when_the_newest_cannot_be(
     assert reason in caplog.text
 
 
+def test_later_ones_that_could_not_be_used_do_not_stay(
+    checkpoints: ShardedCheckpoints, tmp_path: Path
+) -> None:
+    _flip(tmp_path / "checkpoint-000000003" / "contents.json")
+    (tmp_path / "checkpoint-000000003").rename(tmp_path / "checkpoint-000000009")
+    assert checkpoints.load("k", *trained(0)) == at(2)
+    checkpoints.save(at(4), *trained(4))
+    checkpoints.finish()
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["checkpoint-000000002", "checkpoint-000000004"]
+
+
 def test_one_that_was_never_finished_is_passed_over(
     checkpoints: ShardedCheckpoints, tmp_path: Path
 ) -> None:

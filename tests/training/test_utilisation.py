@@ -1,16 +1,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from windtunnel.data.batches import TokenBatches
+from windtunnel.models import Family
+from windtunnel.scale import Run
+from windtunnel.training.loop import train
 from windtunnel.training.peak_flops import (
     PeakFlops,
     data_sheet_peak,
     measured_peak,
     peak_flops,
 )
+from windtunnel.training.population import Population
 from windtunnel.training.utilisation import utilisation
 
 PEAK = PeakFlops(1e12, "data sheet: X, dense bfloat16")
@@ -87,3 +93,19 @@ def test_a_gpu_without_a_sheet_is_measured(name: str, monkeypatch: pytest.Monkey
 
 def test_float32_is_measured_on_any_gpu() -> None:
     assert data_sheet_peak("NVIDIA A100-SXM4-80GB", torch.float32) is None
+
+
+def test_a_run_and_a_member_of_a_population_both_say_theirs(
+    run: Run, family: Family, batches: TokenBatches, tmp_path: Path
+) -> None:
+    single = train(run, family=family, batches=batches, folder=tmp_path)
+    population = Population([run, run.replace(init_seed=9)], family=family, batches=batches)
+    population.train()
+    for result in [single, *population.results()]:
+        assert result is not None
+        found = result.utilisation
+        assert found is not None
+        assert 0 < found["share"] < 1
+        # The whole of the run's time has validation and building in it.
+        assert found["model_flops_per_second"] > result.flops / result.seconds
+        assert "measured" in found["peak_from"]

@@ -66,7 +66,9 @@ search:
 
 # budget: {time: 2h, flops: 1.0e+15}
 # limits: {silence: 10m, time: 2h, memory: 8G}   # of one run; one that takes more is ended
+# training: {micro_batch: 8, skip: {limit: 10}}  # of the target (docs/training.md)
 workers: auto               # one a core, or one a visible GPU
+# population: timed         # runs that are alike at once where that is faster, on a CPU too
 """)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from windtunnel.errors import WindtunnelError
@@ -17,6 +18,7 @@ from windtunnel.training.assemble import drawn, planned
 from windtunnel.training.promotion import MetricsRow
 from windtunnel.training.result import RunResult
 from windtunnel.training.slabs import Placed, placed
+from windtunnel.training.utilisation import run_utilisation
 
 # What all members have in common, beside the batch.
 _SHARED = ("family", "family_options", "optimizer", "scale", "data", "data_seed", "precision")
@@ -32,6 +34,7 @@ class Member:
         diverged: Whether a loss was not finite; it was the last row's.
         copied: Whether it went on from another member's weights, so that it is no longer its run.
         seconds: Its share of the time that all members took.
+        stepping_seconds: Of that, its share of the time for steps alone.
     """
 
     run: Run
@@ -39,6 +42,7 @@ class Member:
     diverged: bool = False
     copied: bool = False
     seconds: float = 0.0
+    stepping_seconds: float = 0.0
 
 
 def refuse_strangers(runs: Sequence[Run]) -> None:
@@ -80,7 +84,11 @@ def drawn_members(runs: Sequence[Run], family: Family) -> list[dict[str, Placed]
 
 
 def member_result(
-    member: Member, sequences: Tensor | None, family: Family, environment: dict[str, Any]
+    member: Member,
+    sequences: Tensor | None,
+    family: Family,
+    environment: dict[str, Any],
+    device: torch.device,
 ) -> RunResult:
     """What a member came to, as a run.
 
@@ -89,6 +97,7 @@ def member_result(
         sequences: Its loss of each validation sequence; None if it diverged.
         family: Its family.
         environment: What it was trained on.
+        device: Where.
     """
     run, loss, loss_se = member.run, math.nan, None
     if sequences is not None and not member.diverged:
@@ -110,4 +119,11 @@ def member_result(
         seconds=member.seconds,
         exact=False,
         environment=environment,
+        utilisation=run_utilisation(
+            run,
+            family,
+            steps=len(member.rows),
+            seconds=member.stepping_seconds,
+            device=str(device),
+        ),
     )

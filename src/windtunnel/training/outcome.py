@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from windtunnel.training.evaluation import validate
-from windtunnel.training.peak_flops import peak_flops
 from windtunnel.training.result import RunResult
 from windtunnel.training.session import Session
-from windtunnel.training.utilisation import utilisation
+from windtunnel.training.utilisation import run_utilisation
 
 
 def outcome(session: Session) -> RunResult:
@@ -43,18 +41,12 @@ def outcome(session: Session) -> RunResult:
         exact=session.before.exact,
         environment=session.before.environment,
         skipped=tuple(session.skipping.skipped),
-        utilisation=_utilisation(session),
+        utilisation=run_utilisation(
+            run,
+            family,
+            steps=session.step - session.before.step,
+            seconds=session.stepping_seconds,
+            device=str(session.ranks.device),
+            ranks=session.ranks.count,
+        ),
     )
-
-
-def _utilisation(session: Session) -> dict[str, Any] | None:
-    """Of the steps that this process took."""
-    run, device = session.run, session.ranks.device
-    taken = utilisation(
-        units=(session.step - session.before.step) * run.recipe.batch_units,
-        seconds=session.stepping_seconds,
-        flops_per_unit=session.family.flops_per_unit(run.scale, run.data.sequence_length),
-        peak=peak_flops(str(device), run.precision, session.threads),
-        ranks=session.ranks.count,
-    )
-    return None if taken is None else taken.to_json()

@@ -142,7 +142,7 @@ class Population:
             if not (on_cpu or now - read_at >= READ_SECONDS or self.step == end):
                 continue
             self.read()
-            self._share(time.perf_counter() - began)
+            self._share(time.perf_counter() - began, stepping=True)
             read_at, began = now, time.perf_counter()
             on_progress(self.step, self.steps, [member.rows[-1].loss for member in self.members])
             frozen = [member.run for member in self.members if member.diverged]
@@ -268,7 +268,9 @@ class Population:
         ended = [(member, None) for member in self.left if member.diverged]
         ended += zip(self.members, measured, strict=True)
         return [
-            member_result(member, sequences, self.family, self._environment(member.run))
+            member_result(
+                member, sequences, self.family, self._environment(member.run), self.device
+            )
             for member, sequences in ended
             if not member.copied
         ]
@@ -287,9 +289,10 @@ class Population:
         described = describe_environment(self.device, torch.get_num_threads(), run.precision)
         return described | {"population": len(self.members) + len(self.left)}
 
-    def _share(self, seconds: float) -> None:
+    def _share(self, seconds: float, *, stepping: bool = False) -> None:
         for member in self.members:
             member.seconds += seconds / len(self.members)
+            member.stepping_seconds += seconds / len(self.members) if stepping else 0.0
 
     def _index(self, run: Run) -> int:
         for index, member in enumerate(self.members):

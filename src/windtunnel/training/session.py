@@ -98,7 +98,7 @@ class Session:
     ) -> None:
         """Assemble what trains, and go back to where the run was."""
         self.run, self.family, self.batches = run, family, batches
-        self.ranks, self.threads, self._checkpoints = ranks, threads, checkpoints
+        self.ranks, self._checkpoints = ranks, checkpoints
         self._device, self._began = ranks.device, began
         self.signal = signal_of(run, family)
         self._sequences, self._parts = portions(run, family, execution, ranks, self.signal)

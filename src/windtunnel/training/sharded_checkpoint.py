@@ -158,8 +158,11 @@ class ShardedCheckpoints:
             files = {name: digest for part in gathered for name, digest in part.items()}
             text = json.dumps(dataclasses.asdict(progress))
             write_json(path / _CONTENTS, {"progress": text, "sha256": _seal(text, files), **files})
-            for old in self._finished()[:-_KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
+            finished = self._finished()
+            # Later ones could not be used, or the run would have gone on from them.
+            kept = [found for found in finished if found <= path][-_KEPT:]
+            for other in set(finished) - set(kept):
+                shutil.rmtree(other, ignore_errors=True)
             remove_checkpoint(checkpoint_path(self._folder))  # older: one process's
         self._ranks.wait()
 

@@ -6,7 +6,11 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from windtunnel.training.peak_flops import PeakFlops
+import torch
+
+from windtunnel.models.family import Family
+from windtunnel.scale import Run
+from windtunnel.training.peak_flops import PeakFlops, peak_flops
 
 COUNTED = (
     "what the model needs, as its family counts it: for text three times the forward pass's "
@@ -63,3 +67,26 @@ def utilisation(
         peak_flops_per_second=ranks * peak.flops_per_second,
         peak_from=peak.source if ranks == 1 else f"{peak.source}, times {ranks} ranks",
     )
+
+
+def run_utilisation(
+    run: Run, family: Family, *, steps: int, seconds: float, device: str, ranks: int = 1
+) -> dict[str, Any] | None:
+    """The utilisation of a run's steps, as its result has it.
+
+    Args:
+        run: The run.
+        family: Its family.
+        steps: How many were taken in those seconds.
+        seconds: As for `utilisation`; of a member of a population, its share of them.
+        device: `cpu`, `cuda` or `cuda:1`; a CPU with the threads that torch now uses.
+        ranks: As for `utilisation`.
+    """
+    found = utilisation(
+        units=steps * run.recipe.batch_units,
+        seconds=seconds,
+        flops_per_unit=family.flops_per_unit(run.scale, run.data.sequence_length),
+        peak=peak_flops(device, run.precision, torch.get_num_threads()),
+        ranks=ranks,
+    )
+    return None if found is None else found.to_json()
