@@ -23,7 +23,7 @@ from windtunnel.cli.output import (
 
 Target = Annotated[
     bool,
-    typer.Option("--target", help="The target: what is trained by default, said aloud."),
+    typer.Option("--target", help="The target; nothing else is trained, so it may be left out."),
 ]
 
 
