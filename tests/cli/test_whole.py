@@ -212,6 +212,7 @@ def test_ctrl_c_ends_soon_with_words_that_say_how_to_go_on(story: Story) -> None
 
 def without_times(value: dict[str, Any]) -> dict[str, Any]:
     times = {"seconds", "wall_seconds", "made_at", "finished_at", "study", "steps", "environment"}
+    times |= {"utilisation"}
     return {
         key: without_times(part) if isinstance(part, dict) else part
         for key, part in value.items()

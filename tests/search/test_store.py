@@ -85,6 +85,8 @@ def test_two_studies_share_a_database_without_seeing_each_other(url: str, name: 
     one.create(0, a_run(), "tune")
     assert two.list() == ()
     assert two.claim("w") is None
+    one.close()
+    two.close()
 
 
 def test_claims_go_by_number_and_a_result_ends_the_run(store: Store) -> None:
@@ -263,6 +265,7 @@ def test_four_processes_claim_each_of_200_runs_once(url: str, name: str) -> None
     store = Store(url, name, Run.from_json)
     for number in range(200):
         store.create(number, a_run(lr=1 + number), "tune")
+    store.close()
     context = multiprocessing.get_context("spawn")
     together, results = context.Barrier(4), context.Queue()
     workers = [
@@ -336,6 +339,7 @@ def test_of_runs_that_are_the_same_one_is_claimed_at_a_time(url: str, name: str)
     store = Store(url, name, Run.from_json)
     for number in range(12):
         store.create(number, a_run(0.5), "tune")
+    store.close()
     barrier, claimed = threading.Barrier(6), []
 
     def claim(worker: str) -> None:
@@ -376,6 +380,7 @@ def test_a_server_that_is_restarted_is_waited_for(postgres: Any, name: str) -> N
     worker.join(30)
     assert done == ["finished"]
     assert store.results() == {0: FINISHED}
+    store.close()
 
 
 def test_no_message_has_the_password(postgres: Any) -> None:

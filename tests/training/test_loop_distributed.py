@@ -94,15 +94,10 @@ def losses(folder: Path) -> list[float]:
 
 CASES: dict[str, dict[str, Any]] = {
     "fsdp": {},
-    "ddp": {"execution": {"sharding": "ddp"}},
-    "accumulated": {"execution": {"micro_batch": 2}},
     "ddp-accumulated": {"execution": {"sharding": "ddp", "micro_batch": 1}},
-    "recomputed": {"execution": {"recompute": True}},
-    "muon": {"optimizer": "muon"},
-    "not-asynchronous": {"execution": {"asynchronous": False}},
-    "tensor": {"tensor": 2},
-    "tensor-muon": {"tensor": 2, "optimizer": "muon", "execution": {"recompute": True}},
-    "tensor-variant": {"tensor": 2, "family": "variant"},
+    "accumulated-muon": {"optimizer": "muon", "execution": {"micro_batch": 2}},
+    "tensor-recomputed": {"tensor": 2, "execution": {"recompute": True}},
+    "tensor-variant": {"tensor": 2, "family": "variant", "optimizer": "muon"},
 }
 
 

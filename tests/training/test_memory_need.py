@@ -28,7 +28,9 @@ from windtunnel.training.recompute import recompute_blocks_
 torch.set_num_threads(1)
 family = build_family("gpt", {"head_size": 32}, vocabulary_size=4096, sequence_length=256)
 def peak():
-    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Not getrusage's, which a process inherits from the one that started it.
+    status = pathlib.Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 def held():
     pages = pathlib.Path("/proc/self/statm").read_text().split()[1]
     return resource.getpagesize() * int(pages)

@@ -10,6 +10,7 @@ from torch import nn
 from windtunnel.errors import WindtunnelError
 from windtunnel.models.family import Batch, Declarations, Family
 from windtunnel.optimizers import optimizer_method
+from windtunnel.optimizers.method import OptimizerMethod
 from windtunnel.parametrization.plan import Plan
 from windtunnel.scale import Run
 from windtunnel.training.activations import activation_bytes
@@ -85,7 +86,7 @@ def memory_need(
     with torch.device("meta"):
         model = family.build(run.scale)
     held = _elements(model)
-    state = _state_elements(planned(run, family))
+    state = _state_elements(planned(run, family), optimizer_method(run.optimizer))
     return MemoryNeed(
         parameters=_share(held, ranks),
         gradients=_share(held, ranks),
@@ -153,9 +154,9 @@ def _elements(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def _state_elements(plan: Plan) -> int | None:
+def _state_elements(plan: Plan, own: OptimizerMethod) -> int | None:
     """Elements that the optimizer keeps of all parameters; None where one's size is not stated."""
-    own, total = optimizer_method(plan.optimizer), 0
+    total = 0
     for entry in plan.parameters:
         method = own if entry.method == own.name or own.elsewhere is None else own.elsewhere
         if method.rule is None or method.rule.state_size is None:

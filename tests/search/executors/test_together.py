@@ -98,7 +98,7 @@ def test_a_stop_gives_all_of_them_back(folder: Path, store: Store[Run]) -> None:
 def test_a_killed_worker_loses_no_run(folder: Path, store: Store[Run]) -> None:
     runs = filled(store, range(5), lr=SLOW)
     with a_supervisor(folder, store) as supervisor:
-        wait_until(lambda: len(store.progress()) == 5)
+        wait_until(lambda: all(trained_together(folder, run) for run in runs))
         (victim,) = supervisor.pids
         os.kill(victim, signal.SIGKILL)
         lines: list[str] = []
