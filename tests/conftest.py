@@ -126,7 +126,7 @@ def run_on_ranks() -> Ranks:
             )
             for rank in range(count)
         ]
-        errors = [rank.communicate(timeout=120)[1] for rank in ranks]
+        errors = [rank.communicate(timeout=300)[1] for rank in ranks]
         assert [rank.returncode for rank in ranks] == [0] * count, "\n".join(errors)
         return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(count)]
 
