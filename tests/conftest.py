@@ -70,6 +70,14 @@ def _programs() -> Path | None:
     return newest[-1].parent if newest else None
 
 
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A fresh server with a password; the test is skipped where there is none."""
@@ -82,9 +90,7 @@ def postgres() -> Iterator[PostgresServer]:
     if os.getuid() == 0:  # it refuses to run as root
         user = pwd.getpwnam("nobody").pw_uid
         os.chown(folder, user, -1)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     password = secrets.token_hex(8)
     (folder / "password").write_text(password)
     (folder / "password").chmod(0o644)
@@ -111,9 +117,7 @@ def run_on_ranks() -> Ranks:
     """
 
     def run(program: str, folder: Path, count: int) -> list[Any]:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = str(free.getsockname()[1])
+        port = str(free_port())
         here = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
         # As torchrun would set them.
         here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}

@@ -14,6 +14,7 @@ pytest.importorskip("lightning")
 
 import lightning.pytorch as lightning
 
+import windtunnel as wt
 from windtunnel.callbacks.lightning import WindtunnelCallback
 from windtunnel.callbacks.planned import planned_optimizer
 from windtunnel.errors import WindtunnelError
@@ -29,6 +30,8 @@ class Module(lightning.LightningModule):  # type: ignore[name-defined, misc]
         super().__init__()
         self.model = inner
         self.rates: list[list[float]] = []
+        self.norms: list[float] = []
+        self.plan: Any = None
 
     def _loss(self, inputs: Tensor) -> Tensor:
         return nn.functional.cross_entropy(
@@ -46,6 +49,8 @@ class Module(lightning.LightningModule):  # type: ignore[name-defined, misc]
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         self.rates.append([group["lr"] for group in optimizer.param_groups])
+        if self.plan is not None:
+            self.norms.append(wt.clip_gradients_(self.model, self.plan, 0.0).item())
 
 
 def loader(count: int) -> Any:
@@ -91,6 +96,18 @@ def test_every_group_has_its_rate_at_every_optimizer_step(
     rates = expected_rates(32)
     assert len(set(rates[0])) > 1
     assert module.rates == [pytest.approx(found, rel=1e-12) for found in rates]
+
+
+def test_gradients_are_clipped_in_the_rules_gauge(tmp_path: Path) -> None:
+    found = []
+    for norm in (1e9, 0.02):
+        model, plan = planned(32)
+        module = Module(model)
+        module.plan = plan
+        fitted(tmp_path, WindtunnelCallback(plan, RECIPE.replace(clip_norm=norm)), module)
+        found.append(module.norms)
+    assert min(found[0]) > 0.02
+    assert found[1] == pytest.approx([0.02] * STEPS, rel=1e-3)
 
 
 def test_a_resumed_run_goes_on_with_the_schedule(tmp_path: Path) -> None:

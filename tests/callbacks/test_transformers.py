@@ -53,9 +53,12 @@ class Rows(torch.utils.data.Dataset[dict[str, Tensor]]):
 class Recording(transformers.TrainerCallback):  # type: ignore[name-defined, misc]
     def __init__(self) -> None:
         self.rates: list[list[float]] = []
+        self.norms: list[float] = []
+        self.plan: Any = None
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:
         self.rates.append([group["lr"] for group in given["optimizer"].param_groups])
+        self.norms.append(wt.clip_gradients_(given["model"], self.plan, 0.0).item())
 
 
 def trainer(
@@ -63,7 +66,8 @@ def trainer(
 ) -> tuple[Any, WindtunnelCallback, Recording, Any]:
     inner, plan = planned(width)
     model = Model(inner)
-    callback = WindtunnelCallback(plan, RECIPE, study=changes.pop("study", None))
+    recipe = changes.pop("recipe", RECIPE)
+    callback = WindtunnelCallback(plan, recipe, study=changes.pop("study", None))
     options: dict[str, Any] = {
         "max_steps": STEPS,
         "per_device_train_batch_size": 4,
@@ -78,6 +82,7 @@ def trainer(
         "seed": 0,
     } | changes
     recording = Recording()
+    recording.plan = plan
     own = {"callbacks": [callback, recording]} if options.pop("own", False) else {}
     given = options.pop("optimizers", (None, None))
     made = transformers.Trainer(
@@ -106,6 +111,15 @@ def test_every_group_has_its_rate_at_every_optimizer_step(
         [peak * recipe_multiplier(RECIPE, step, STEPS) for peak in peaks] for step in range(STEPS)
     ]
     assert recording.rates == [pytest.approx(rates, rel=1e-12) for rates in expected]
+
+
+def test_gradients_are_clipped_in_the_rules_gauge(tmp_path: Path) -> None:
+    made, _, free, _ = trainer(tmp_path / "free", 32, recipe=RECIPE.replace(clip_norm=1e9))
+    made.train()
+    assert min(free.norms) > 0.02
+    made, _, clipped, _ = trainer(tmp_path / "clipped", 32, recipe=RECIPE.replace(clip_norm=0.02))
+    made.train()
+    assert clipped.norms == pytest.approx([0.02] * STEPS, rel=1e-3)
 
 
 def test_it_trains_as_a_loop_written_by_hand(tmp_path: Path) -> None:

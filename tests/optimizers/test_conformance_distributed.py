@@ -24,7 +24,8 @@ fsdp = pytest.importorskip("torch.distributed.fsdp")
 if not (dist.is_available() and dist.is_gloo_available() and hasattr(fsdp, "fully_shard")):
     pytest.skip("needs gloo and FSDP2", allow_module_level=True)
 
-RANKS, STEPS, SEQUENCES = 2, 4, 8
+RANKS, SEQUENCES = 2, 8
+STEPS = {"adamw": 20}  # of the others 4
 BASE, TARGET = Scale(16, 1), Scale(32, 1)
 # 33 rows: the ranks' shards of the tables differ in size.
 FAMILY = GPTFamily(vocabulary_size=33, head_size=8)
@@ -54,6 +55,8 @@ def test_two_ranks_are_one_process(found: list[dict[str, Any]], name: str) -> No
     assert halves == found[1][name]["split batch"]
     for parameter, values in trained(name, sharded=False, sequences=slice(None)).items():
         given, wanted = torch.tensor(halves[parameter]), torch.tensor(values)
+        if name == "adamw":
+            torch.testing.assert_close(given, wanted, rtol=0, atol=1e-6)
         torch.testing.assert_close(given, wanted, rtol=1e-5, atol=1e-7)
 
 
@@ -85,7 +88,7 @@ def trained(
     groups = param_groups(model, planned, lr=RECIPE.lr, weight_decay=0.1)
     optimizer = optimizer_method(name).build(groups, RECIPE)
     generator = torch.Generator().manual_seed(1)
-    for _ in range(STEPS):
+    for _ in range(STEPS.get(name, 4)):
         # Every token a few times: a token that is absent is another missing direction.
         drawn = [torch.randperm(33, generator=generator) for _ in range(5)]
         tokens = torch.cat(drawn)[: SEQUENCES * 17].view(SEQUENCES, 17)

@@ -125,6 +125,30 @@ def test_a_run_goes_on_past_steps_it_skips(
     assert rows(tmp_path / "b") == logged
 
 
+def test_what_is_usual_survives_a_stop(
+    run: Run, family: Family, batches: Batches, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("windtunnel.training.skipping.KNOWN", 4)
+    allowed = run.replace(skip=Skip(limit=run.steps, spike=1.02))
+    given: dict[str, Any] = {"family": family, "batches": batches}
+    whole = train(allowed, **given, folder=tmp_path / "whole")
+    assert whole is not None
+    later = [step for step, _ in whole.skipped if step >= 10]
+    assert 0 < len(later) < 15
+    done = [0]
+    train(
+        allowed,
+        **given,
+        folder=tmp_path / "stopped",
+        on_progress=lambda step, steps, loss: done.__setitem__(0, step),
+        should_stop=lambda: done[0] == 10,
+    )
+    again = train(allowed, **given, folder=tmp_path / "stopped")
+    assert again is not None
+    assert again.skipped == whole.skipped
+    assert rows(tmp_path / "stopped") == rows(tmp_path / "whole")
+
+
 def test_one_more_than_allowed_is_a_divergence(
     run: Run, family: Family, batches: Batches, tmp_path: Path
 ) -> None:

@@ -81,6 +81,10 @@ def train(
     if ranks.said_by_first([result is not None])[0]:
         return result or read_result(folder, run.key)
     began = time.perf_counter()
+    if ranks.rank == 0:
+        # A process that was killed while torch compiled may have left a broken file in it.
+        shutil.rmtree(folder / COMPILED, ignore_errors=True)
+    ranks.wait()
     with cpu_threads(threads):
         checkpoints = _checkpoints(folder, ranks, execution)
         session = Session(

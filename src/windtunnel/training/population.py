@@ -27,6 +27,7 @@ from windtunnel.training.members import (
     refuse_strangers,
 )
 from windtunnel.training.multipliers import Multipliers
+from windtunnel.training.portions import whole_sequences
 from windtunnel.training.promotion import MetricsRow, write_member
 from windtunnel.training.result import RunResult
 from windtunnel.training.slabs import slabs
@@ -75,12 +76,7 @@ class Population:
         refuse_strangers(runs)
         self.family, self.batches, self.device = family, batches, torch.device(device)
         first = runs[0]
-        self._sequences, remainder = divmod(first.recipe.batch_units, first.data.sequence_length)
-        if remainder or not self._sequences:
-            raise WindtunnelError(
-                f"recipe.batch: {first.recipe.batch_units:,} is no whole number of sequences of "
-                f"{first.data.sequence_length:,}; change one of them."
-            )
+        self._sequences = whole_sequences(first)
         precision: AbstractContextManager[object] = contextlib.nullcontext()
         if first.precision == "bf16":
             precision = torch.autocast(self.device.type, dtype=torch.bfloat16)

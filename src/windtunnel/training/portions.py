@@ -10,6 +10,21 @@ from windtunnel.training.execution import Execution
 from windtunnel.training.ranks import Ranks
 
 
+def whole_sequences(run: Run) -> int:
+    """Sequences in a batch.
+
+    Raises:
+        WindtunnelError: It is no whole number of them.
+    """
+    sequences, remainder = divmod(run.recipe.batch_units, run.data.sequence_length)
+    if remainder or not sequences:
+        raise WindtunnelError(
+            f"recipe.batch: {run.recipe.batch_units:,} is no whole number of sequences of "
+            f"{run.data.sequence_length:,}; change one of them."
+        )
+    return sequences
+
+
 def portions(
     run: Run, family: Family, execution: Execution, ranks: Ranks, signal: Signal | None
 ) -> tuple[int, int]:
@@ -20,12 +35,7 @@ def portions(
     Raises:
         WindtunnelError: The batch can't be cut like that; the message says what to change.
     """
-    sequences, remainder = divmod(run.recipe.batch_units, run.data.sequence_length)
-    if remainder or not sequences:
-        raise WindtunnelError(
-            f"recipe.batch: {run.recipe.batch_units:,} is no whole number of sequences of "
-            f"{run.data.sequence_length:,}; change one of them."
-        )
+    sequences = whole_sequences(run)
     own, remainder = divmod(sequences, ranks.data_count)
     if remainder or not own:
         raise WindtunnelError(
