@@ -68,8 +68,8 @@ def memory_need(
 
     Gradients count in full beside the activations, as they are there from the second micro-batch
     of a step on; with one micro-batch a step the need is less by up to the gradients. An
-    allocator's gaps are not counted: a heap that keeps what is freed took a third more, and with
-    recomputation up to 2.4 times as much.
+    allocator's gaps are not counted: the C library's takes up to 1.5 times as much, with
+    recomputation twice (benchmarks/results/training_memory.md).
 
     Args:
         run: Its scale, optimizer, rule and precision count.
