@@ -14,7 +14,7 @@ from windtunnel.report.progress import StudyProgress
 from windtunnel.search.executors.run_files import run_folder
 from windtunnel.search.executors.train_run import train_run
 from windtunnel.studies.study import Study, open_study
-from windtunnel.studies.target import target_run, train_target
+from windtunnel.studies.target import target_runs, train_target
 from windtunnel.studies.words import target_sentence
 from windtunnel.training.device import resolve_device
 from windtunnel.training.ranks import joined_ranks
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> int:
 
 def _trained(study: Study) -> bool:
     """Train the target; False if told to stop before it was complete."""
-    run = target_run(study, study.needed("forecast", "forecast"))
+    run = target_runs(study, study.needed("forecast", "forecast"))[-1]
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     device = resolve_device(study.spec.device).partition(":")[0]

@@ -90,7 +90,8 @@ class KnownLaw:
     """Made-up results: a Chinchilla law with a bowl in log2 of the rate, and 0.2 % of noise.
 
     The optimum is 2**-6 at base; it stays there under any rule but `sp`, where it falls by an
-    octave for every doubling of the width. `trained` lists what was trained, in order.
+    octave for every doubling of the width. `trained` lists what was trained, in order; `more` is
+    what results say beside.
     """
 
     floor, amount_n, amount_d, alpha, beta = 1.7, 40.0, 90.0, 0.45, 0.4
@@ -100,6 +101,7 @@ class KnownLaw:
         self.trained: list[Run] = []
         self.diverges: Callable[[Run], bool] = lambda run: False
         self.fails: Callable[[Run], bool] = lambda run: False
+        self.more: dict[str, Any] = {}
 
     def loss(self, params: float, units: float) -> float:
         """Loss at the best rate."""
@@ -130,6 +132,7 @@ class KnownLaw:
             "seconds": 1.0,
             "exact": True,
             "environment": {"torch": "made up"},
+            **self.more,
         }
 
 

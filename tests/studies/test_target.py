@@ -6,6 +6,7 @@ import pytest
 
 from windtunnel.errors import NegativeVerdictError, WindtunnelError
 from windtunnel.report.progress import StudyProgress
+from windtunnel.scale import Skip
 from windtunnel.studies.study import Study
 from windtunnel.studies.target import target_run, train_target
 
@@ -75,3 +76,35 @@ def test_without_a_forecast_nothing_is_trained(
     with pytest.raises(WindtunnelError, match="first run `windtunnel forecast"):
         train_target(study, quiet)
     assert known_law.trained == []
+
+
+def test_a_target_that_diverged_may_be_tried_again_with_another_skip(
+    study: Study, make_study: Any, known_law: Any, quiet: StudyProgress
+) -> None:
+    known_law.diverges = lambda run: run.skip is None
+    study.write("forecast", FORECAST)
+    with pytest.raises(NegativeVerdictError):
+        train_target(study, quiet)
+    patient = make_study(training={"skip": {"limit": 3}})
+    assert patient.fingerprint == study.fingerprint  # nothing that was done before is lost
+    outcome = train_target(patient, quiet)
+    assert [run.skip for run in known_law.trained] == [None, Skip(3)]
+    assert train_target(patient, quiet) == outcome
+    other = make_study(training={"skip": {"limit": 4}})
+    with pytest.raises(WindtunnelError, match="the target was trained already, under another"):
+        train_target(other, quiet)
+    assert len(known_law.trained) == 2
+
+
+def test_a_target_that_skipped_too_much_says_so(
+    make_study: Any, known_law: Any, quiet: StudyProgress, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = make_study(training={"skip": {"limit": 1}})
+    known_law.diverges = lambda run: True
+    known_law.more = {"skipped": [[3, "why not"], [7, "the gradient is not finite"]]}
+    study.write("forecast", FORECAST)
+    with pytest.raises(
+        NegativeVerdictError,
+        match=r"when 2 steps had been skipped \(training.skip.limit: 1\); at the last, the grad",
+    ):
+        train_target(study, quiet)

@@ -67,8 +67,6 @@ class Study:
     def fingerprint(self) -> str:
         """12 hexadecimal digits of everything in the spec that decides which runs are made."""
         science = self.spec.model_dump(mode="json", exclude=set(_CIRCUMSTANCES))
-        if self.spec.training.skip is not None:  # the one thing there that changes a loss
-            science["skip"] = self.spec.training.skip.model_dump(mode="json")
         if self.spec.search.policy == PolicySpec():
             del science["search"]["policy"]  # as before there was a choice
         for name in ("schedule_settings", "optimizer_settings"):

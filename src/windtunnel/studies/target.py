@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from windtunnel.errors import NegativeVerdictError
+from windtunnel.errors import NegativeVerdictError, WindtunnelError
 from windtunnel.report.progress import StudyProgress
 from windtunnel.scale import Run, Skip
 from windtunnel.search.fixed import FixedPolicy
@@ -28,6 +28,33 @@ def target_run(study: Study, forecast: Mapping[str, Any]) -> Run:
     return run if skip is None else run.replace(skip=Skip(skip.limit, skip.spike))
 
 
+def target_runs(study: Study, forecast: Mapping[str, Any]) -> list[Run]:
+    """The target's run, after those that diverged under another `training.skip`.
+
+    Raises:
+        WindtunnelError: One of those finished: the target is trained once.
+    """
+    run = target_run(study, forecast)
+    before = [found for found in results(study)["target"] if found["run"] != run]
+    before = [found for found in before if found["run"].replace(skip=run.skip) == run]
+    if any(found["status"] != "diverged" for found in before):
+        raise WindtunnelError(
+            "training.skip: the target was trained already, under another one; put that back, or "
+            "start a study in a new folder."
+        )
+    return [*(found["run"] for found in before), run]
+
+
+def _too_many_skipped(run: Run, result: Mapping[str, Any]) -> str:
+    skipped = result.get("skipped") or []
+    if run.skip is None or len(skipped) <= run.skip.limit:
+        return ""
+    return (
+        f", when {len(skipped)} steps had been skipped (training.skip.limit: {run.skip.limit}); "
+        f"at the last, {skipped[-1][1]}"
+    )
+
+
 def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
     """Train the target with the transferred hyperparameters and write `target.json`.
 
@@ -38,22 +65,22 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
         NegativeVerdictError: The target diverged.
     """
     forecast = study.needed("forecast", "forecast")
-    run = target_run(study, forecast)
-    decision = Decision(run, "target: the one run at the target's scale")
-    table, _ = execute(
+    *before, run = target_runs(study, forecast)
+    purpose = "target: the one run at the target's scale"
+    execute(
         study,
         "target",
-        FixedPolicy([decision]),
+        FixedPolicy([Decision(decided, purpose) for decided in (*before, run)]),
         progress,
         alone=True,
         threads=_threads(study),
     )
-    result = results(study)["target"][0]
-    if table[0].state == "diverged":
+    (result,) = (found for found in results(study)["target"] if found["run"] == run)
+    if result["status"] == "diverged":
         raise NegativeVerdictError(
-            f"target: diverged at step {result['steps']:,} with lr {forecast['lr']:.3g}. The "
-            f"forecast is refuted; `windtunnel report {study.folder}` shows how its rate "
-            "transferred."
+            f"target: diverged at step {result['steps']:,} with lr {forecast['lr']:.3g}"
+            f"{_too_many_skipped(run, result)}. The forecast is refuted; `windtunnel report "
+            f"{study.folder}` shows how its rate transferred."
         )
     loss, said = result["loss"], forecast["loss"]
     low, high = forecast["ci90"] or (None, None)
