@@ -110,9 +110,23 @@ def case_run(name: str) -> Run:
 
 
 @pytest.fixture(scope="module")
-def found(run_on_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every case on two processes, undisturbed and stopped half-way; this file is the program."""
+def four(run_on_ranks: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What four processes leave: a run that they stop half-way, and one with shared layers."""
+    folder: Path = tmp_path_factory.mktemp("four")
+    run_on_ranks(__file__, folder, 4)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(run_on_ranks: Any, four: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every case on two processes, undisturbed and stopped half-way; this file is the program.
+
+    They also go on with what four processes, and one, have begun.
+    """
     folder: Path = tmp_path_factory.mktemp("two")
+    shutil.copytree(four / "half", folder / "from-four")
+    carried_out(folder / "from-one", run_of("muon"), None, Execution(), until=9)
+    assert (folder / "from-one" / "checkpoint.safetensors").exists()
     run_on_ranks(__file__, folder, 2)
     return folder
 
@@ -156,32 +170,26 @@ def test_recomputed_activations_change_no_bit(tmp_path: Path) -> None:
     assert alone(tmp_path / "again", run_of(), Execution(recompute=True)) == kept
 
 
-def test_four_processes_checkpoint_is_gone_on_from_by_two(
-    run_on_ranks: Any, tmp_path: Path
+def test_four_processes_may_share_layers_by_twos(four: Path, tmp_path: Path) -> None:
+    assert losses(four / "both") == pytest.approx(alone(tmp_path, run_of()), abs=NEAR, rel=0)
+
+
+def test_four_processes_checkpoint_is_gone_on_from_by_two_and_by_one(
+    four: Path, found: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "half.json").write_text("adamw")
-    run_on_ranks(__file__, tmp_path, 4)
-    assert len(list((tmp_path / "half").glob("checkpoint-*/shard-*.safetensors"))) == 4
-    one = pytest.approx(alone(tmp_path / "one", run_of()), abs=NEAR, rel=0)
-    assert losses(tmp_path / "both") == one
-    shutil.copytree(tmp_path / "half", tmp_path / "alone")
-    rest = alone(tmp_path / "alone", run_of())
-    (tmp_path / "half.json").rename(tmp_path / "rest.json")
-    run_on_ranks(__file__, tmp_path, 2)
-    assert losses(tmp_path / "half") == one
-    assert rest == one
-    result = json.loads((tmp_path / "half" / "result.json").read_text())
+    assert len(list((four / "half").glob("checkpoint-*/shard-*.safetensors"))) == 4
+    shutil.copytree(four / "half", tmp_path / "rest")
+    expected = pytest.approx(alone(tmp_path / "one", run_of()), abs=NEAR, rel=0)
+    assert alone(tmp_path / "rest", run_of()) == expected
+    assert losses(found / "from-four") == expected
+    result = json.loads((found / "from-four" / "result.json").read_text())
     assert not result["exact"]  # other processes add up in another order
     assert result["environment"]["ranks"] == 2
 
 
-def test_one_process_may_begin_what_two_go_on_with(run_on_ranks: Any, tmp_path: Path) -> None:
-    carried_out(tmp_path / "half", run_of("muon"), None, Execution(), until=9)
-    assert (tmp_path / "half" / "checkpoint.safetensors").exists()
-    (tmp_path / "rest.json").write_text("muon")
-    run_on_ranks(__file__, tmp_path, 2)
-    expected = alone(tmp_path / "one", run_of("muon"))
-    assert losses(tmp_path / "half") == pytest.approx(expected, abs=NEAR, rel=0)
+def test_one_process_may_begin_what_two_go_on_with(found: Path, tmp_path: Path) -> None:
+    expected = alone(tmp_path, run_of("muon"))
+    assert losses(found / "from-one") == pytest.approx(expected, abs=NEAR, rel=0)
 
 
 def carried_out(folder: Path, run: Run, ranks: Any, execution: Execution, until: int) -> None:
@@ -205,18 +213,17 @@ def arranged(ranks: Ranks, tensor: int) -> Ranks:
 
 
 def main(folder: Path, rank: int) -> None:
-    """Train what the folder asks for, on this rank."""
+    """This rank's part."""
     with joined_ranks("cpu") as ranks:
-        if (folder / "half.json").exists():
+        if ranks.count == 4:
             carried_out(folder / "half", run_of(), ranks, Execution(), until=9)
             # Layers shared by pairs, and each share cut by two.
             both = arranged(ranks, 2)
             for until in (7, STEPS + 1):
                 carried_out(folder / "both", run_of(), both, Execution(), until)
-        elif (folder / "rest.json").exists():
-            run = run_of((folder / "rest.json").read_text())
-            carried_out(folder / "half", run, ranks, Execution(), until=STEPS + 1)
         else:
+            carried_out(folder / "from-four", run_of(), ranks, Execution(), STEPS + 1)
+            carried_out(folder / "from-one", run_of("muon"), ranks, Execution(), STEPS + 1)
             for name, case in CASES.items():
                 run, execution = case_run(name), Execution(**case.get("execution", {}))
                 own = arranged(ranks, case.get("tensor", 1))
