@@ -9,7 +9,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples" / "slurm"
 def test_the_batch_file_is_a_script_that_passes_term_on(tmp_path: Path) -> None:
     """With a stand-in for windtunnel that waits for SIGTERM."""
     (tmp_path / "windtunnel").write_text(
-        "#!/bin/bash\necho \"$@\" > args\ntrap 'echo stopped > ended; exit 0' TERM\n"
+        "#!/bin/bash\ntrap 'echo stopped > ended; exit 0' TERM\necho \"$@\" > args\n"
         "while true; do sleep 0.05; done\n"
     )
     (tmp_path / "windtunnel").chmod(0o755)
