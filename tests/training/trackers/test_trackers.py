@@ -102,17 +102,21 @@ def test_wandb_stays_offline_under_the_run_s_id(
     # `finish` of the package returns before its own process has closed the last file.
     files = tmp_path / "wandb"
     deadline = time.monotonic() + 60
-    while b"result/loss" not in all_bytes(files) and time.monotonic() < deadline:
+    while (losses := wandb_losses(files)) != LOSSES and time.monotonic() < deadline:
         time.sleep(0.05)
-    parts = sorted(files.glob(f"offline-run-*/run-{RUN.key}.wandb"))
-    rows = [row for part in parts for row in wandb_rows(part)]
-    assert {row["_step"]: row["loss"] for row in rows if "loss" in row} == LOSSES
+    assert losses == LOSSES
     assert b"hidden" not in all_bytes(files)
     assert b"result/loss" in all_bytes(files)
 
 
 def all_bytes(folder: Path) -> bytes:
     return b"\0".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def wandb_losses(folder: Path) -> dict[int, float]:
+    parts = sorted(folder.glob(f"offline-run-*/run-{RUN.key}.wandb"))
+    rows = [row for part in parts for row in wandb_rows(part)]
+    return {row["_step"]: row["loss"] for row in rows if "loss" in row}
 
 
 def wandb_rows(path: Path) -> list[dict[str, Any]]:
@@ -131,7 +135,7 @@ def wandb_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def logged_records(content: bytes) -> Iterator[bytes]:
-    """The records of a LevelDB log, in blocks of 32 KiB, behind W&B's own 7 bytes."""
+    """The whole records of a LevelDB log, in blocks of 32 KiB, behind W&B's own 7 bytes."""
     position, record = 7, b""
     while position + 7 <= len(content):
         left = 32768 - position % 32768
@@ -139,6 +143,8 @@ def logged_records(content: bytes) -> Iterator[bytes]:
             position += left
             continue
         _, length, kind = struct.unpack_from("<IHB", content, position)
+        if position + 7 + length > len(content):
+            return
         record += content[position + 7 : position + 7 + length]
         position += 7 + length
         if kind in (1, 4):  # a whole record, or the last part of one
