@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
-from windtunnel.models.family import Family
+from windtunnel.models.family import Batch
 from windtunnel.training.batches import ArrayPair, to_device
 from windtunnel.training.spread import synchronise
 
@@ -17,7 +17,7 @@ IGNORED = -100  # a target that torch's cross-entropy passes over
 
 def add_gradients(
     model: nn.Module,
-    family: Family,
+    loss: Callable[[nn.Module, Batch], Tensor],
     arrays: ArrayPair,
     *,
     device: torch.device,
@@ -32,9 +32,9 @@ def add_gradients(
     equals that of the batch at once, to rounding, wherever targets are missing.
 
     Args:
-        model: What the family calls; under DDP or FSDP2 gradients are averaged over processes,
+        model: What the loss calls; under DDP or FSDP2 gradients are averaged over processes,
             which is made up for.
-        family: Its loss is a mean over the targets it is given.
+        loss: A mean over the targets it is given: a family's own, as a rule.
         arrays: The whole batch, the same on every process.
         device: Where to compute.
         precision: Autocast or nothing.
@@ -47,23 +47,24 @@ def add_gradients(
         loss.
     """
     shares: list[Tensor] = []
-    total = _units(arrays)
-    for number, part in enumerate(_parts(arrays, parts, rank, ranks)):
-        share = _units(part) / total
+    for number, (part, share) in enumerate(weighted_parts(arrays, parts, rank, ranks)):
         with precision:
-            loss = family.loss(model, to_device(part, device))
+            found = loss(model, to_device(part, device))
         with synchronise(model, now=number == parts - 1):
-            _backward(loss, share * ranks)
-        shares.append(loss.detach() if share == 1.0 else loss.detach() * share)
+            _backward(found, share * ranks)
+        shares.append(found.detach() if share == 1.0 else found.detach() * share)
     return shares[0] if len(shares) == 1 else torch.stack(shares).sum()
 
 
-def _parts(arrays: ArrayPair, parts: int, rank: int, ranks: int) -> Iterator[ArrayPair]:
-    """This process's rows, in so many parts of one size."""
+def weighted_parts(
+    arrays: ArrayPair, parts: int, rank: int, ranks: int
+) -> Iterator[tuple[ArrayPair, float]]:
+    """This process's rows, in so many parts of one size, and the weight of each's mean loss."""
     inputs, targets = arrays
-    size = len(inputs) // (parts * ranks)
+    total, size = _units(arrays), len(inputs) // (parts * ranks)
     for first in range(rank * parts * size, (rank + 1) * parts * size, size):
-        yield inputs[first : first + size], targets[first : first + size]
+        part = inputs[first : first + size], targets[first : first + size]
+        yield part, _units(part) / total
 
 
 def _units(arrays: ArrayPair) -> int:

@@ -50,9 +50,10 @@ def portions(
             "seen at once, so a batch can't be cut; leave training.micro_batch out and use one "
             "process"
         )
-    if ranks.count > 1 and signal is not None:
+    copied = ranks.count == 1 or (execution.sharding == "ddp" and ranks.tensor_count == 1)
+    if signal is not None and signal.kind == "hessian-vector" and not copied:
         raise WindtunnelError(
-            f"optimizer: {run.optimizer} looks at the curvature of a whole batch, which several "
-            "processes can't do together; use one process, or another optimizer"
+            f"optimizer: {run.optimizer} differentiates twice, which a model in parts can't; use "
+            "training.sharding: ddp without training.tensor, one process, or sophia-g"
         )
     return sequences, passes

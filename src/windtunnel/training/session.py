@@ -25,7 +25,7 @@ from windtunnel.scale import Run
 from windtunnel.schedules import recipe_multiplier
 from windtunnel.training.accumulate import add_gradients
 from windtunnel.training.assemble import assemble
-from windtunnel.training.batches import Batches, to_device
+from windtunnel.training.batches import Batches
 from windtunnel.training.checkpoint import Checkpoints, Progress
 from windtunnel.training.environment import describe_environment, differences
 from windtunnel.training.execution import Execution
@@ -204,7 +204,7 @@ class Session:
             group["lr"] = rate * multiplier
         share = add_gradients(
             trainee.called,
-            self.family,
+            self.family.loss,
             self.batches.training(self.step, run.data_seed, self._sequences),
             device=self._device,
             precision=self.precision,
@@ -228,10 +228,17 @@ class Session:
     def _give_signal(self, signal: Signal) -> None:
         """Let the optimizer look at the curvature, on a batch of no step."""
         run, trainee = self.run, self.trainee
-        arrays = self.batches.training(self.step, signal_seed(run), self._sequences)
-        batch = to_device(arrays, self._device)
-        with self.precision:
-            make_gradients_the_signal(signal, run, self.step, self.family, trainee.model, batch)
+        make_gradients_the_signal(
+            signal,
+            run,
+            self.step,
+            self.family,
+            trainee.called,
+            self.batches.training(self.step, signal_seed(run), self._sequences),
+            precision=self.precision,
+            parts=self._parts,
+            ranks=self.ranks,
+        )
         clip_gradients_(trainee.model, trainee.plan, run.recipe.clip_norm)
         cast(RuleOptimizer, trainee.optimizer).observe()
 
