@@ -17,7 +17,11 @@ import yaml
 
 pytest.importorskip("torch")
 
+from windtunnel.errors import WindtunnelError
+from windtunnel.report.progress import StudyProgress
 from windtunnel.studies.study import open_study
+from windtunnel.studies.target import train_target
+from windtunnel.studies.target_lock import target_held
 from windtunnel.train import main
 
 FORECAST = {"lr": 0.01, "loss": 2.0, "ci90": [1.0, 3.0], "others": {}, "verdict": "ok"}
@@ -89,6 +93,8 @@ def test_a_rank_that_dies_costs_the_steps_since_the_last_checkpoint(folder: Path
         while not list(folder.glob("runs/*/checkpoint-*/contents.json")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.02)
+        with pytest.raises(WindtunnelError, match="another process trains its target now"):
+            train_target(open_study(folder), StudyProgress(quiet=True))
         os.kill(ranks_of(process.pid)[-1], signal.SIGKILL)
         out, err = process.communicate(timeout=240)
     finally:
@@ -103,6 +109,18 @@ def test_a_rank_that_dies_costs_the_steps_since_the_last_checkpoint(folder: Path
     assert (folder / outcome["weights"]).is_file()
     # Bit for bit those of an undisturbed run: benchmarks/training/kills.py.
     assert len(losses(folder)) == STEPS
+
+
+def test_nothing_is_trained_where_another_process_trains(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = {"WORLD_SIZE": "1", "RANK": "0", "LOCAL_RANK": "0"}
+    for name, value in {**alone, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0"}.items():
+        monkeypatch.setenv(name, value)
+    with target_held(open_study(folder)):
+        assert main([str(folder)]) == 2
+    assert "another process trains its target now" in capsys.readouterr().err
+    assert not (folder / "runs").exists()
 
 
 def test_a_process_of_its_own_is_told_to_use_torchrun(

@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from windtunnel.errors import WindtunnelError
@@ -15,6 +16,7 @@ from windtunnel.search.executors.run_files import run_folder
 from windtunnel.search.executors.train_run import train_run
 from windtunnel.studies.study import Study, open_study
 from windtunnel.studies.target import target_runs, train_target
+from windtunnel.studies.target_lock import target_held
 from windtunnel.studies.words import target_sentence
 from windtunnel.training.device import resolve_device
 from windtunnel.training.ranks import joined_ranks
@@ -61,10 +63,16 @@ def _trained(study: Study) -> bool:
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     device = resolve_device(study.spec.device).partition(":")[0]
-    with joined_ranks(device, study.spec.training.tensor) as ranks:
+    with joined_ranks(device, study.spec.training.tensor) as ranks, ExitStack() as held:
+        refused: WindtunnelError | None = None
         if ranks.rank == 0:
             study.begin()
-        ranks.wait()
+            try:
+                held.enter_context(target_held(study))
+            except WindtunnelError as error:
+                refused = error
+        if not ranks.all_say(refused is None):
+            raise refused or WindtunnelError("another process trains the target now")
         result = train_run(
             run,
             run_folder(study.folder, run),

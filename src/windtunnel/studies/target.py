@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from windtunnel.search.fixed import FixedPolicy
 from windtunnel.search.policy import Decision
 from windtunnel.studies.execute import execute, results
 from windtunnel.studies.study import Study
+from windtunnel.studies.target_lock import target_held
 
 # Narrow models gain little from a second thread, and on a busy machine every step then waits for
 # the slowest of them.
@@ -61,20 +63,22 @@ def train_target(study: Study, progress: StudyProgress) -> dict[str, Any]:
     The forecast was written down before; it is read here and never changed afterwards.
 
     Raises:
-        WindtunnelError: No forecast has been made.
+        WindtunnelError: No forecast has been made, or another process trains the target now.
         NegativeVerdictError: The target diverged.
     """
     forecast = study.needed("forecast", "forecast")
     *before, run = target_runs(study, forecast)
     purpose = "target: the one run at the target's scale"
-    execute(
-        study,
-        "target",
-        FixedPolicy([Decision(decided, purpose) for decided in (*before, run)]),
-        progress,
-        alone=True,
-        threads=_threads(study),
-    )
+    known = any(found["run"] == run for found in results(study)["target"])
+    with nullcontext() if known or study.spec.run is not None else target_held(study):
+        execute(
+            study,
+            "target",
+            FixedPolicy([Decision(decided, purpose) for decided in (*before, run)]),
+            progress,
+            alone=True,
+            threads=_threads(study),
+        )
     (result,) = (found for found in results(study)["target"] if found["run"] == run)
     if result["status"] == "diverged":
         raise NegativeVerdictError(
