@@ -39,7 +39,7 @@ def test_the_faster_way_is_chosen_by_what_was_timed(
     assert f"{gain:.2f} times as fast as 1000 processes" in beside.reason
 
 
-@pytest.mark.parametrize(("stacked", "chosen"), [(0.0076, True), (0.0077, False)])
+@pytest.mark.parametrize(("stacked", "chosen"), [(0.0078, True), (0.0079, False)])
 def test_a_win_within_the_margin_is_none(
     stacked: float,
     chosen: bool,
@@ -52,6 +52,25 @@ def test_a_win_within_the_margin_is_none(
     monkeypatch.setattr(choose_module, "_population_seconds", lambda population: stacked)
     choice = choose(runs, family=family, batches=batches)
     assert (choice.population is not None) == chosen
+
+
+@pytest.mark.parametrize(
+    ("stacked", "rounds"), [(0.0057, 3), (0.0059, 15), (0.0105, 15), (0.0107, 3)]
+)
+def test_a_close_race_is_timed_for_longer(
+    stacked: float,
+    rounds: int,
+    runs: list[Run],
+    family: Family,
+    batches: TokenBatches,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timed = iter([1.0, *[stacked] * 14])  # one odd round decides nothing
+    monkeypatch.setattr(choose_module, "_single_seconds", lambda *arguments: 0.001)
+    monkeypatch.setattr(choose_module, "_population_seconds", lambda population: next(timed))
+    choice = choose(runs, family=family, batches=batches)
+    assert choice.population_seconds == stacked
+    assert len(list(timed)) == 15 - rounds
 
 
 def test_what_was_timed_is_not_done_again(

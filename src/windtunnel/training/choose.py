@@ -21,10 +21,12 @@ from windtunnel.training.device import cpu_threads
 from windtunnel.training.loop import train
 from windtunnel.training.population import Population
 
-MARGIN = 1.05  # a population has to win by more than noise
+MARGIN = 1.02  # a population has to win by more than noise
 WARM_UP = 3
-TIMED_STEPS = 5
-TIMED_SECONDS = 0.3  # on a GPU the loop reports every 0.1 s
+TIMED_SECONDS = 0.1  # of each way in a round
+# Both ways take turns, so that what else the machine does slows both. Where the gain is within
+# CLOSE of what decides, more rounds are timed: benchmarks/results/population_choice.md.
+ROUNDS, ROUNDS_IF_CLOSE, CLOSE = 3, 15, 1.35
 # What a population saves is the time to launch a step's operations: a few milliseconds on any
 # device. Less than MARGIN of a step that takes longer than this.
 LONG_STEP_SECONDS = 0.1
@@ -78,7 +80,7 @@ def choose(
             population = Population(
                 runs, family=family, batches=batches, device=device, capture=True
             )
-            stacked = _population_seconds(population)
+            single, stacked = _timed_in_turns(population, runs, family, batches, processes)
         except (WindtunnelError, torch.cuda.OutOfMemoryError) as error:
             no_room = isinstance(error, torch.cuda.OutOfMemoryError)
             return Choice(None, str(error), single, None, no_room)
@@ -98,6 +100,29 @@ def speed_up(single: float, stacked: float, *, members: int, processes: int) -> 
         processes: How many could be busy; no more than there are members.
     """
     return members * single / (min(processes, members) * stacked)
+
+
+def _timed_in_turns(
+    population: Population,
+    runs: Sequence[Run],
+    family: Family,
+    batches: Batches,
+    processes: int,
+) -> tuple[float, float]:
+    """Seconds of a step of one run and of all: medians of rounds."""
+    device = str(population.device)
+    population.train(until=WARM_UP)  # the first steps compile and capture
+    single: list[float] = []
+    stacked: list[float] = []
+    while len(stacked) < ROUNDS_IF_CLOSE:
+        single.append(_single_seconds(runs[0], family, batches, device))
+        stacked.append(_population_seconds(population))
+        found = statistics.median(single), statistics.median(stacked)
+        gain = speed_up(*found, members=len(runs), processes=processes)
+        close = MARGIN / CLOSE < gain < MARGIN * CLOSE
+        if (len(stacked) >= ROUNDS and not close) or population.step == population.steps:
+            break
+    return found
 
 
 def _single_seconds(run: Run, family: Family, batches: Batches, device: str) -> float:
@@ -127,12 +152,11 @@ def _single_seconds(run: Run, family: Family, batches: Batches, device: str) -> 
 
 
 def _population_seconds(population: Population) -> float:
-    """Of a step of all members; the first ones compile, capture and are not counted."""
-    population.train(until=WARM_UP)
+    """Of a step of all members."""
     times: list[float] = []
     # Reading the losses waits for a GPU, as training does now and then only.
     stride = 1 if population.device.type == "cpu" else 16
-    while sum(times) * stride < TIMED_SECONDS or len(times) < TIMED_STEPS:
+    while sum(times) * stride < TIMED_SECONDS:
         before, began = population.step, time.perf_counter()
         population.train(until=before + stride)
         if population.step == before:
