@@ -119,6 +119,7 @@ def run_on_ranks() -> Ranks:
     def run(program: str, folder: Path, count: int) -> list[Any]:
         port = str(free_port())
         here = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+        here["PYTHONFAULTHANDLER"] = "1"  # a rank that crashes says where
         # As torchrun would set them.
         here |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(count)}
         ranks = [
