@@ -20,7 +20,7 @@ def target_held(study: Study) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # it comes with torch
 
-    lock = FileLock(study.folder / "target.lock")
+    lock = FileLock(study.folder / ".target.lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
