@@ -44,10 +44,9 @@ def update(
     mean = moving(state["mean"], gradient, settings["beta1"])
     predictions = settings["batch_units"]
     divisor = settings["rho"] * predictions * state["curvature"] + settings["least_divisor"]
-    length = (mean.abs() / divisor).clamp(max=1.0)
     lr = settings["lr"]
     decayed = parameter * (1 - lr * settings["weight_decay"])
-    return decayed - lr * mean.sign() * length, {**state, "mean": mean}
+    return decayed - lr * (mean / divisor).clamp(-1.0, 1.0), {**state, "mean": mean}
 
 
 def observe(state: State, signal: Tensor, settings: Settings) -> State:
