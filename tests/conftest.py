@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# How long an example takes says nothing on a busy machine; in CI this is Hypothesis' own choice.
+settings.register_profile("any-machine", settings(), deadline=None)
+settings.load_profile("any-machine")
 
 _HOMES = ("/usr/lib/postgresql", "/usr/local/pgsql")
 
