@@ -116,7 +116,7 @@ def test_counts_in_the_unit_the_study_names(tmp_path: Path) -> None:
         ),
         ("metric", {"bounds": [1, 0]}, "metric", "the lower bound must be below"),
         ("budget.time", "10 days", "budget.time", "not a time such as 90s, 10m or 1.5h"),
-        ("device", "tpu", "device", "pattern"),
+        ("device", "tpu", "device", "use auto, cpu, cuda, or one GPU such as cuda:1"),
         ("run", "python train.py", "family", "and not both"),
         ("family", ..., "family", "name a family or give `run:`"),
     ],

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, model_validator
 
 from windtunnel.command import placeholders
 from windtunnel.spec.sections import (
@@ -30,6 +31,29 @@ def _command_alone(value: Any) -> Any:
     return {"command": value} if isinstance(value, str) else value
 
 
+def _matching(pattern: str, advice: str) -> AfterValidator:
+    """A text of that form, or what to write instead."""
+
+    def checked(value: str) -> str:
+        if re.fullmatch(pattern, value) is None:
+            raise ValueError(f"{value!r}: {advice}")
+        return value
+
+    return AfterValidator(checked)
+
+
+Name = Annotated[
+    str,
+    _matching(
+        "[A-Za-z0-9][A-Za-z0-9._-]*",
+        "use letters, digits, '.', '_' and '-', a letter or digit first",
+    ),
+]
+Device = Annotated[
+    str, _matching(r"auto|cpu|cuda(:\d+)?", "use auto, cpu, cuda, or one GPU such as cuda:1")
+]
+
+
 class StudySpec(Section):
     """A whole study, as `study.yaml` states it.
 
@@ -40,13 +64,13 @@ class StudySpec(Section):
             amplifies, and which runs go together depends on what waits at the moment.
     """
 
-    name: str = Field(default="study", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: Name = "study"
     family: FamilySpec | None = None
     run: Annotated[RunSpec | None, BeforeValidator(_command_alone)] = None
     data: DataSpec = DataSpec()
     unit: Literal["tokens", "images", "steps"] = "tokens"
     metric: MetricSpec = MetricSpec()
-    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
+    device: Device = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     rule: str = "mup"
     optimizer: str = "adamw"
